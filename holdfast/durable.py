@@ -1,0 +1,93 @@
+"""Files that survive a kill: replace by rename with fsync, and append whole lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from holdfast.errors import EnvironmentFailed
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path` so that a reader sees the old content or the new, never a part.
+
+    Survives a power loss: the file and its directory are synced. A full disk leaves the old content in place.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        try:
+            _write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.rename(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise write_failed(path, error) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and creations in `path` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_failed(path: Path, error: OSError) -> EnvironmentFailed:
+    """Return the error to raise when `path` could not be written."""
+    return EnvironmentFailed(
+        f"could not write {path}",
+        because=error.strerror or str(error),
+        way_out="free space or fix the permissions of that folder, then run `holdfast resume`",
+    )
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+class LineFile:
+    """An append-only file of lines. Each line is in the kernel when `append` returns, so it survives SIGKILL.
+
+    Several processes may append to one file: lines go out by a single write with O_APPEND. With `sync`, each line
+    is on disk when `append` returns.
+    """
+
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
+        self.path = path
+        self._sync = sync
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, line: bytes) -> None:
+        """Append one line (without its newline)."""
+        data = line + b"\n"
+        try:
+            written = os.write(self._fd, data)
+            if written != len(data):
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+                raise OSError(28, "No space left on device")
+            if self._sync:
+                os.fsync(self._fd)
+        except OSError as error:
+            raise write_failed(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file; further appends are errors."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of `path`; a last line without its newline was torn by a kill and is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line[:-1]
