@@ -37,6 +37,15 @@ fetch_uv() { # the locked version, by pip, hash checked
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$venv/uv.lock" >&2
 }
 
+pip_setting() { "$venv/bin/python" -m pip config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -1; }
+
+follow_pip() { # uv does not read pip's settings: an index mirror or a certificate bundle set there counts here too
+    local index cert
+    index=$(pip_setting index-url) cert=$(pip_setting cert)
+    [ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+    [ -z "$cert" ] || export SSL_CERT_FILE=${SSL_CERT_FILE:-$cert}
+}
+
 install() { # wheels only: a package that would compile or download while it installs is refused
     local uv=("$venv/bin/uv" pip install --quiet --python "$venv/bin/python")
     "${uv[@]}" --only-binary :all: --require-hashes -r "$root/requirements.lock" >&2 &&
@@ -51,7 +60,7 @@ set_up() (
     is_set_up && return
     echo "setting up $venv from requirements.lock" >&2
     make_venv
-    fetch_uv && install || refuse 4 "set-up of $venv failed" "a package could not be installed; the message above names it" \
+    fetch_uv && follow_pip && install || refuse 4 "set-up of $venv failed" "a package could not be installed; the message above names it" \
         "check the network and pip's index settings, then run the same command again; if $venv is damaged, delete it first"
     stamp >"$venv/stamp"
 )
