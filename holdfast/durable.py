@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.errors import EnvironmentFailed
 
 
-def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> int:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part.
 
     Survives a power loss: the file and its directory are synced. A full disk leaves the old content in place.
+    Returns the monotonic instant (ns) just before the rename: nobody saw the new content before it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -22,11 +24,13 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+        replaced = time.monotonic_ns()
         temporary.rename(path)
         sync_directory(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise write_failed(path, error) from error
+    return replaced
 
 
 def sync_directory(path: Path) -> None:

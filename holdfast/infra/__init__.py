@@ -1,0 +1,1 @@
+"""Stacks, where they run, and how a release reaches them."""

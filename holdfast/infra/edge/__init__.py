@@ -1,0 +1,1 @@
+"""Envoy's configuration, built by pure functions."""

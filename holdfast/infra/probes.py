@@ -1,0 +1,50 @@
+"""Small questions to a process on this machine: is it there, is it ready, what does it count."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import msgspec
+
+
+class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Status (0: no answer), body, and the reason when there was no answer."""
+
+    status: int
+    body: str = ""
+    reason: str = ""
+
+
+def http_get(host: str, port: int, path: str, *, timeout: float = 1.0, headers: dict[str, str] | None = None) -> HttpAnswer:
+    """GET on a connection of its own; never raises for what the network does."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        return HttpAnswer(status=response.status, body=response.read().decode(errors="replace"))
+    except (OSError, http.client.HTTPException) as error:
+        return HttpAnswer(status=0, reason=str(error) or type(error).__name__)
+    finally:
+        connection.close()
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a process could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def who_listens(port: int) -> str:
+    """The process that listens on a port, as `name (process 123)`; a vague word when it cannot be seen."""
+    import psutil
+
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "a process of another user"

@@ -1,0 +1,126 @@
+"""What a place to run a stack must do (six verbs), and what it may be able to do beside (capabilities)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from holdfast.infra.release import Release
+from holdfast.infra.stack import Color
+
+Placement = Mapping[str, Color]
+"""Which color of which service: {"gateway": "green", "engine": "green"}."""
+
+
+class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Where requests go: for each service the weight (percent) of each color, and the color that the preview leads to.
+
+    `token` is the fencing token of the operation that wrote it.
+    """
+
+    weights: dict[str, dict[str, int]] = {}
+    preview: dict[str, str] = {}
+    token: int = 0
+
+    def live(self, service: str) -> str | None:
+        """The color with the most weight; None when the service has no route."""
+        weights = self.weights.get(service)
+        return max(weights, key=lambda color: weights[color]) if weights else None
+
+    def moved(self, placement: Placement, token: int) -> RouteTable:
+        """This table with all traffic of the placed services on their colors."""
+        moved: dict[str, dict[str, int]] = {service: {color: 100} for service, color in placement.items()}
+        weights = {**self.weights, **moved}
+        return RouteTable(weights=weights, preview=self.preview, token=token)
+
+    def previewing(self, placement: Placement, token: int) -> RouteTable:
+        """This table with the preview of the placed services on their colors."""
+        return RouteTable(weights=self.weights, preview=dict(placement), token=token)
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance, by address. `probe` is the base URL of its /healthz, /readyz and /metrics."""
+
+    instance: str
+    service: str
+    color: str
+    host: str
+    port: int
+    probe: str
+
+
+class Target(Protocol):
+    """Six verbs. Each may be repeated: a step that was cut off by a kill runs again."""
+
+    def start(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
+        """Have `sizes[service]` instances of the release run in the placed colors. They get no traffic by it."""
+        ...
+
+    def wait_ready(self, placement: Placement) -> None:
+        """Wait until every instance, by its own address, is ready several times in a row. Raises GateFailed."""
+        ...
+
+    def addresses(self, placement: Placement) -> list[Address]:
+        """The instances of the placed colors that should run."""
+        ...
+
+    def live(self) -> RouteTable:
+        """The route table in force."""
+        ...
+
+    def route(self, table: RouteTable) -> int:
+        """Put a route table in force by one write; returns the instant (ns, monotonic) of the write."""
+        ...
+
+    def stop(self, placement: Placement) -> None:
+        """End the instances of the placed colors, letting them finish what is in flight."""
+        ...
+
+    def release_in(self, service: str, color: str) -> Release | None:
+        """The release that a color was last started from."""
+        ...
+
+    def edge_url(self) -> str:
+        """Where clients send requests."""
+        ...
+
+
+@runtime_checkable
+class CanDrain(Protocol):
+    """A target that can ask instances to finish and to move their long connections, and to take traffic again."""
+
+    def drain(self, placement: Placement) -> None:
+        """Announce the close; instances still answer what reaches them."""
+        ...
+
+    def undrain(self, placement: Placement) -> None:
+        """Take it back."""
+        ...
+
+    def in_flight(self, placement: Placement) -> int:
+        """Requests that the placed instances are working on now; instances that do not answer count nothing."""
+        ...
+
+
+@runtime_checkable
+class CanHold(Protocol):
+    """A target that keeps a color for a while and ends it by itself, also when no holdfast command runs."""
+
+    def hold(self, placement: Placement, until: float | None) -> None:
+        """End the placed instances at `until` (Unix seconds); None: keep them."""
+        ...
+
+    def held_until(self, placement: Placement) -> float | None:
+        """When they end; None when they are kept, or do not run."""
+        ...
+
+
+@runtime_checkable
+class CanKill(Protocol):
+    """A target that can kill an instance."""
+
+    def kill(self, instance: str) -> None:
+        """SIGKILL; whoever watches the instance starts it again."""
+        ...

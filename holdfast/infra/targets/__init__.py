@@ -1,0 +1,1 @@
+"""Where a stack runs: one folder a target."""

@@ -1,0 +1,1 @@
+"""One machine, processes from wheels: no cluster, no container engine, no root."""
