@@ -8,7 +8,7 @@ export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 [ -w "${XDG_CACHE_HOME:-$HOME}" ] || export XDG_CACHE_HOME=$venv/cache
 
 refuse() { # exit code (2 usage, 4 the environment failed before anything began), what, because, way out
-    printf 'error: %s\nbecause: %s\nway out: %s\n' "${@:2}" >&2
+    printf 'error: %s\n  because: %s\n  way out: %s\n' "${@:2}" >&2
     exit "$1"
 }
 

@@ -19,5 +19,5 @@ class WheelContent(BuildHookInterface):  # type: ignore[type-arg]
         files = (path for folder in CONTENT_FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file())
         for path in files:
             inside = path.relative_to(root)
-            if "__pycache__" not in inside.parts and path.suffix != ".pyc":
+            if "__pycache__" not in inside.parts and not any(part.startswith(".") for part in inside.parts):
                 build_data["force_include"][str(path)] = f"holdfast/_content/{inside.as_posix()}"
