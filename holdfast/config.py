@@ -38,7 +38,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML", because=str(error), way_out="correct the file") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path}: expected a mapping, got {_kind(found)}", way_out="see the shipped files for the form")
+        raise UsageError(
+            f"{path}: expected a mapping, got {_kind(found)}", way_out="see the shipped files for the form"
+        )
     return found
 
 

@@ -24,9 +24,7 @@ class ExitCode(IntEnum):
     """Stopped by a signal; what had begun was undone or written down."""
 
 
-EXIT_CODE_HELP = (
-    "0 pass · 1 fail · 2 usage or config · 3 unknown · 4 refused · 70 a bug of holdfast · 130 interrupted"
-)
+EXIT_CODE_HELP = "0 pass · 1 fail · 2 usage or config · 3 unknown · 4 refused · 70 a bug of holdfast · 130 interrupted"
 
 
 class HoldfastError(Exception):

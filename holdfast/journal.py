@@ -275,7 +275,7 @@ def back(
                 around(step, step.undo)
             else:
                 step.undo(context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - an undo that fails must not stop the others
             errors.append(error)
             continue
         operation.write(Mark.UNDONE, step.name)

@@ -62,5 +62,5 @@ def judge_safely(gate: Gate[H], history: H) -> Verdict:
     """Judge; a gate that crashes gives unknown with the crash as its reason."""
     try:
         return gate.judge(history)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a gate raises must become a verdict
         return Verdict(gate=gate.name, outcome=Outcome.UNKNOWN, because=f"the gate crashed: {error!r}")

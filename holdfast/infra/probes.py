@@ -16,7 +16,9 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def http_get(host: str, port: int, path: str, *, timeout: float = 1.0, headers: dict[str, str] | None = None) -> HttpAnswer:
+def http_get(
+    host: str, port: int, path: str, *, timeout: float = 1.0, headers: dict[str, str] | None = None
+) -> HttpAnswer:
     """GET on a connection of its own; never raises for what the network does."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:

@@ -68,7 +68,7 @@ def build_release(version: str, source: Path, releases: Path, *, plant: str = ""
     if not VERSION_FORM.fullmatch(version):
         raise UsageError(
             f"{version!r} is not a version",
-            because="a version is 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter or digit",
+            because="a version is 1 to 63 letters, digits, . - _ and begins with a letter or a digit",
             way_out="choose a name like v2 or 1.4.0",
         )
     recipe_path = source / "release.yaml"

@@ -20,7 +20,7 @@ CALL_TIMEOUT = 60.0
 
 
 class SupervisorClient:
-    """Calls of one stack's supervisor. A call whose supervisor died is made again to the next one: verbs repeat safely."""
+    """Calls of one stack's supervisor. A call whose supervisor died is made again to the next: verbs repeat safely."""
 
     def __init__(self, home: Path, *, owner: Identity | None = None) -> None:
         self.home = home
@@ -43,7 +43,7 @@ class SupervisorClient:
         for folder in ("state", "logs"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         with (self.home / "logs" / "supervisor.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [
                     sys.executable,
                     "-P",

@@ -63,7 +63,7 @@ def _free_ports(count: int, *, taken: set[int], seed: int) -> list[int]:
     """Free ports, beginning at a place that depends on the checkout, so that two checkouts rarely meet."""
     excluded = client_ports()
     candidates = [port for port in range(LOWEST, HIGHEST) if port not in excluded]
-    start = random.Random(seed).randrange(max(len(candidates), 1))  # noqa: S311 - a starting place, not a secret
+    start = random.Random(seed).randrange(max(len(candidates), 1))
     found: list[int] = []
     for port in candidates[start:] + candidates[:start]:
         if len(found) == count:

@@ -70,7 +70,7 @@ def make_data(version: int, data: Path, password: Secret) -> None:
     password_file.touch(mode=0o600)
     password_file.write_text(password.reveal(), encoding="ascii")
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             initdb_argv(version, data, password_file), capture_output=True, text=True, check=False, timeout=120
         )
     finally:

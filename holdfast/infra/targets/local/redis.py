@@ -57,13 +57,18 @@ def wait_for_redis(port: int, password: Secret, *, timeout: float) -> None:
     last = ""
     for _ in poll(time.monotonic() + timeout):
         try:
-            with socket.create_connection((HOST, port), timeout=1) as connection:
-                connection.sendall(f"AUTH {password.reveal()}\r\nPING\r\n".encode())
-                last = connection.recv(256).decode(errors="replace")
-                if last.startswith("+OK") and "+PONG" in (last + connection.recv(256).decode() if "+PONG" not in last else last):
-                    return
+            last = _ping(port, password)
         except OSError as error:
             last = str(error)
+        if last.endswith("+PONG\r\n"):
+            return
     raise EnvironmentFailed(
         f"Redis did not answer within {timeout:g} s", because=last.strip(), way_out="see `holdfast logs redis`"
     )
+
+
+def _ping(port: int, password: Secret) -> str:
+    with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rwb") as file:
+        file.write(f"AUTH {password.reveal()}\r\nPING\r\n".encode())
+        file.flush()
+        return (file.readline() + file.readline()).decode(errors="replace")

@@ -1,0 +1,207 @@
+"""What must be there before a release: folders, ports, secrets, stores, links, the edge."""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.config import Secret
+from holdfast.durable import replace_file
+from holdfast.errors import Refused
+from holdfast.infra.edge.bootstrap import EdgePorts, bootstrap
+from holdfast.infra.edge.routes import route_file
+from holdfast.infra.home import Home
+from holdfast.infra.probes import port_is_free, who_listens
+from holdfast.infra.stack import COLORS, Stack
+from holdfast.infra.supervisor.client import SupervisorClient
+from holdfast.infra.supervisor.unit import Kept, Unit
+from holdfast.infra.target import RouteTable
+from holdfast.infra.targets.local import envoy, postgres, redis
+from holdfast.infra.targets.local.instances import instance_names
+from holdfast.infra.targets.local.ports import HOST, kept_ports, link_names, port_names
+from holdfast.infra.targets.local.secrets import kept_secrets
+
+STORE_TIMEOUT = 20.0
+
+
+class LinkAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """A link: where its callers go, and where it leads. They are the same where nothing serves the links."""
+
+    name: str
+    listen: str
+    upstream: str
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """state/links.json, the table that the program which serves the links reads. `argv` is empty for direct links."""
+
+    argv: list[str] = []
+    links: list[LinkAddress] = []
+
+
+class Provision:
+    """The stores, the links and the edge of a local stack."""
+
+    def __init__(self, stack: Stack, home: Home, supervisor: SupervisorClient) -> None:
+        self.stack = stack
+        self.home = home
+        self.supervisor = supervisor
+        self.routes = home.envoy / "routes" / "routes.json"
+        self._links = home.state / "links.json"
+
+    def prepare(self, *, links_argv: list[str] | None, new_ports: bool) -> None:
+        """Make folders, ports, secrets, links, stores' data and the edge's files. Starts nothing."""
+        self.home.make()
+        self.routes.parent.mkdir(exist_ok=True)
+        if new_ports and not self.supervisor.running():
+            (self.home.state / "ports.json").unlink(missing_ok=True)
+        self._ports()
+        if links_argv is not None or not self._links.exists():
+            self._write_links(links_argv or [])
+        for name, store in self.stack.stores.items():
+            if store.kind == "postgres":
+                postgres.make_data(store.version, self.home.data / name, self._secret(name))
+        if not self.routes.exists():
+            replace_file(self.routes, route_file(self.stack, RouteTable()))
+
+    def start(self) -> None:
+        """Start stores, links and edge, and wait until each works."""
+        units = [*self._store_units(), *self._link_units(), self._edge_unit()]
+        running = self.supervisor.units()
+        for unit in units:
+            self.refuse_taken_ports([unit.name], running.get(unit.name))
+        for unit in units:
+            self.supervisor.start(unit)
+        for name, store in self.stack.stores.items():
+            if store.kind == "postgres":
+                postgres.wait_for_postgres(self.port(name), self._secret(name), self.stack.name, timeout=STORE_TIMEOUT)
+            else:
+                redis.wait_for_redis(self.port(name), self._secret(name), timeout=STORE_TIMEOUT)
+        envoy.wait_for_envoy(self.port("edge-admin"), timeout=STORE_TIMEOUT)
+
+    def refuse_taken_ports(self, units: list[str], running: Kept | None) -> None:
+        """Raise Refused when something else listens on a port of a unit that does not run yet."""
+        if running and running.alive():
+            return
+        ports = self._ports()
+        for unit in units:
+            for name in (unit, f"{unit}-admin"):
+                if name in ports and not port_is_free(HOST, ports[name]):
+                    raise Refused(
+                        f"port {ports[name]} of {name} is taken",
+                        because=f"{who_listens(ports[name])} listens on it",
+                        way_out="end it, or give the stack other ports: holdfast down && holdfast up --new-ports",
+                    )
+
+    def port(self, name: str) -> int:
+        """The port of a name like `edge` or `engine-blue-1`."""
+        return self._ports()[name]
+
+    def values(self) -> dict[str, str]:
+        """What an instance's environment may name: port:…, link:…, postgres:LINK, redis:LINK."""
+        values = {f"port:{name}": str(port) for name, port in self._ports().items()}
+        for link in self.links().links:
+            values[f"link:{link.name}"] = link.listen
+            store = self._store_behind(link.name)
+            if store == "postgres":
+                port = int(link.listen.rpartition(":")[2])
+                values[f"postgres:{link.name}"] = postgres.dsn(port, self._secret("postgres"), self.stack.name)
+            elif store == "redis":
+                values[f"redis:{link.name}"] = redis.url(int(link.listen.rpartition(":")[2]), self._secret("redis"))
+        for name in self.stack.internal():
+            for link_name, link_spec in self.stack.links.items():
+                if link_spec.to == name:
+                    values[f"link:{link_name}"] = f"{HOST}:{self.port(f'internal-{name}')}"
+        return values
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a PostgreSQL store for holdfast itself: direct, not through a link."""
+        return postgres.dsn(self.port(store), self._secret(store), self.stack.name)
+
+    def links(self) -> Links:
+        """The link table."""
+        return msgspec.json.decode(self._links.read_bytes(), type=Links)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _ports(self) -> dict[str, int]:
+        return kept_ports(self.home.state / "ports.json", port_names(self.stack))
+
+    def _secret(self, name: str) -> Secret:
+        return kept_secrets(self.home.state / "secrets.json", list(self.stack.stores))[name]
+
+    def _store_behind(self, link: str) -> str:
+        spec = self.stack.links.get(link)
+        return self.stack.stores[spec.to].kind if spec and spec.to in self.stack.stores else ""
+
+    def _store_units(self) -> list[Unit]:
+        units = []
+        for name, store in self.stack.stores.items():
+            data, log = self.home.data / name, self.home.logs / f"{name}.log"
+            if store.kind == "postgres":
+                units.append(postgres.postgres_unit(name, store.version, data, self.port(name), log))
+            else:
+                units.append(redis.redis_unit(name, self.port(name), data, self._secret(name), log))
+        return units
+
+    def _link_units(self) -> list[Unit]:
+        argv = self.links().argv
+        if not argv:
+            return []
+        return [
+            Unit(
+                name="links",
+                argv=[*argv, str(self._links)],
+                env={"PATH": "/usr/bin:/bin"},
+                log=str(self.home.logs / "links.log"),
+                order=1,
+            )
+        ]
+
+    def _edge_unit(self) -> Unit:
+        configuration = bootstrap(
+            self.stack,
+            self._edge_ports(),
+            routes=str(self.routes),
+            access_log=str(self.home.logs / "access.jsonl"),
+        )
+        return envoy.envoy_unit(configuration, self.home.envoy / "bootstrap.json", self.home.logs / "edge.log")
+
+    def _edge_ports(self) -> EdgePorts:
+        listens = {link.name: link.listen for link in self.links().links}
+        endpoints: dict[str, dict[str, list[tuple[str, int]]]] = {}
+        for name, service in self.stack.services.items():
+            endpoints[name] = {}
+            for color in COLORS:
+                endpoints[name][color] = [
+                    self._endpoint(name, instance, listens)
+                    for instance in instance_names(name, color, service.replicas)
+                ]
+        return EdgePorts(
+            host=HOST,
+            edge=self.port("edge"),
+            admin=self.port("edge-admin"),
+            internal={name: self.port(f"internal-{name}") for name in self.stack.internal()},
+            endpoints=endpoints,
+        )
+
+    def _endpoint(self, service: str, instance: str, listens: dict[str, str]) -> tuple[str, int]:
+        """An instance behind Envoy: by the link in front of it where one is served."""
+        for name, link in self.stack.links.items():
+            if link.to == service and f"{name}#{instance}" in listens:
+                host, _, port = listens[f"{name}#{instance}"].rpartition(":")
+                return host, int(port)
+        return HOST, self.port(instance)
+
+    def _write_links(self, argv: list[str]) -> None:
+        links = []
+        for name in link_names(self.stack):
+            upstream = f"{HOST}:{self.port(_upstream_name(self.stack, name))}"
+            listen = f"{HOST}:{self.port(f'link:{name}')}" if argv else upstream
+            links.append(LinkAddress(name=name, listen=listen, upstream=upstream))
+        replace_file(self._links, msgspec.json.format(msgspec.json.encode(Links(argv=argv, links=links)), indent=1))
+
+
+def _upstream_name(stack: Stack, link: str) -> str:
+    """The port that a link leads to: an instance, a store, or the edge."""
+    name, _, instance = link.partition("#")
+    return instance or stack.links[name].to
