@@ -1,0 +1,1 @@
+"""What both services share: environment, config, lifecycle, trace context, metrics, the HTTP server."""

@@ -1,0 +1,1 @@
+"""The engine: gRPC, deterministic answers, one effect row for each executed chat."""

@@ -1,0 +1,5 @@
+"""`python -m services.engine`."""
+
+from services.engine.serve import main
+
+main()

@@ -1,0 +1,1 @@
+"""Generated protobuf code of infra/proto; written by scripts/gen, never by hand."""
