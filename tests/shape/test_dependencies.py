@@ -60,7 +60,7 @@ def test_every_import_is_declared() -> None:
 
 def test_planted_undeclared_imports_are_found(tmp_path: Path) -> None:
     texts = {
-        "pyproject.toml": '[project]\ndependencies = ["httpx", "psycopg[pool]"]\noptional-dependencies = {dev = ["pytest"]}\n',
+        "pyproject.toml": "[project]\ndependencies=['httpx','psycopg[pool]']\noptional-dependencies={dev=['pytest']}\n",
         "holdfast/a.py": "import os, httpx, psycopg_pool\nimport idna.core\nfrom pytest import raises\n",
         "tests/test_a.py": "import pytest\nimport infra\nfrom pluggy import hooks\n",
     }
