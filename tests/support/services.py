@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -229,14 +230,14 @@ class Service:
         return [json.loads(line) for line in self.child.output().splitlines() if line.startswith("{")]
 
 
-def service_environ(name: str, instance: str, version: str = "v1") -> dict[str, str]:
+def service_environ(instance: str, version: str = "v1") -> dict[str, str]:
     """What every service is told, but for ports and stores."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "infra"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "SERVICE_HOST": HOST,
-        "SERVICE_COLOR": instance.split("-")[1] if "-" in instance else "blue",
+        "SERVICE_COLOR": instance.split("-")[1],
         "SERVICE_VERSION": version,
         "SERVICE_INSTANCE": instance,
     }
@@ -244,35 +245,50 @@ def service_environ(name: str, instance: str, version: str = "v1") -> dict[str, 
 
 @contextlib.contextmanager
 def service(
-    name: str, folder: Path, instance: str, module: list[str] | None = None, wait: bool = True, **environ: str
+    folder: Path, module: Sequence[str], instance: str, told: Mapping[str, str], wait: bool
 ) -> Iterator[Service]:
-    """`python -P -m services.NAME`, or the module that is given, ready when `wait`."""
+    """`python -P -m MODULE`, named like `engine-blue-1`; ready when `wait`."""
     port = free_port()
-    admin_port = free_port() if name == "engine" else port
-    told = service_environ(name, instance) | {"SERVICE_PORT": str(port), "SERVICE_ADMIN_PORT": str(admin_port)} | environ
-    argv = [sys.executable, "-P", "-m", *(module or [f"services.{name}"])]
-    running = Service(Child(argv, folder / f"{instance}-{port}.log", told), port, admin_port)
-    running.child.start()
+    admin_port = free_port() if instance.startswith("engine") else port
+    ports = {"SERVICE_PORT": str(port), "SERVICE_ADMIN_PORT": str(admin_port)}
+    argv = [sys.executable, "-P", "-m", *module]
+    child = Child(argv, folder / f"{instance}-{port}.log", service_environ(instance) | ports | told)
+    running = Service(child, port, admin_port)
+    child.start()
     try:
         if wait:
-            wait_until(lambda: running.ready() or not running.child.running(), f"{instance} is ready")
-            assert running.child.running(), running.child.output()
+            wait_until(lambda: running.ready() or not child.running(), f"{instance} is ready")
+            assert child.running(), child.output()
         yield running
     finally:
-        running.child.end()
+        child.end()
 
 
-def engine(folder: Path, dsn: str, config: Path, instance: str = "engine-blue-1", **more: object):  # type: ignore[no-untyped-def]
+def engine(
+    folder: Path,
+    dsn: str,
+    config: Path,
+    instance: str = "engine-blue-1",
+    module: Sequence[str] = ("services.engine",),
+    wait: bool = True,
+) -> AbstractContextManager[Service]:
     """An engine on a database."""
-    return service("engine", folder, instance, DATABASE_URL=dsn, SERVICE_CONFIG=str(config), **more)  # type: ignore[arg-type]
+    told = {"DATABASE_URL": dsn, "SERVICE_CONFIG": str(config)}
+    return service(folder, module, instance, told, wait)
 
 
-def gateway(folder: Path, engine_address: str, redis_url: str, config: Path, instance: str = "gateway-blue-1", **more: object):  # type: ignore[no-untyped-def]
+def gateway(
+    folder: Path,
+    engine_address: str,
+    redis_url: str,
+    config: Path,
+    instance: str = "gateway-blue-1",
+    module: Sequence[str] = ("services.gateway",),
+    wait: bool = True,
+) -> AbstractContextManager[Service]:
     """A gateway in front of one engine."""
-    return service(
-        "gateway", folder, instance, ENGINE_ADDRESS=engine_address, ENGINE_AUTHORITY="engine.internal",
-        REDIS_URL=redis_url, SERVICE_CONFIG=str(config), **more,  # type: ignore[arg-type]
-    )  # fmt: skip
+    told = {"ENGINE_ADDRESS": engine_address, "ENGINE_AUTHORITY": "engine.internal", "REDIS_URL": redis_url}
+    return service(folder, module, instance, told | {"SERVICE_CONFIG": str(config)}, wait)
 
 
 def write_config(path: Path, **changes: Mapping[str, object]) -> Path:
@@ -294,7 +310,8 @@ def accepts(port: int) -> bool:
 def _package_folder(package: str) -> Path:
     """Where a wheel's files are, without importing it."""
     spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.origin is not None, f"{package} is not installed"
+    assert spec is not None, f"{package} is not installed"
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

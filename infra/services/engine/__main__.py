@@ -1,5 +1,5 @@
 """`python -m services.engine`."""
 
-from services.engine.serve import main
+from services.serve import serve
 
-main()
+serve("engine")

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from grpc import aio
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
 
 from services.common import config, env, process
 from services.common.http import HttpServer, PortTaken, bind
 from services.common.lifecycle import Lifecycle
 from services.common.metrics import Metrics
 from services.common.probes import probe_routes
-from services.engine.effects import EffectStore, Store
+from services.common.seams import WrapApp, WrapStore
+from services.engine.effects import EffectStore
 from services.engine.readiness import Readiness
 from services.engine.servicer import EngineServicer
 from services.wire.engine_pb2_grpc import add_EngineServicer_to_server
@@ -24,16 +23,8 @@ SERVER_OPTIONS = (
 )
 STOP_GRACE_S = 0.5
 
-WrapApp = Callable[[ASGIApp, env.Identity], ASGIApp]
-WrapStore = Callable[[EffectStore], Store]
 
-
-def main(wrap_app: WrapApp = lambda app, identity: app, wrap_store: WrapStore = lambda store: store) -> None:
-    """Serve until told to end. The two wrappers are the seams for releases with a planted fault."""
-    process.run("engine", lambda: serve(wrap_app, wrap_store))
-
-
-async def serve(wrap_app: WrapApp, wrap_store: WrapStore) -> None:
+async def engine(wrap_app: WrapApp, wrap_store: WrapStore) -> None:
     """One engine from start to end. Raises MissingEnv, BadConfig, PortTaken."""
     environment = env.engine_env()
     settings = config.load(environment.config)

@@ -1,5 +1,5 @@
 """`python -m services.gateway`."""
 
-from services.gateway.serve import main
+from services.serve import serve
 
-main()
+serve("gateway")

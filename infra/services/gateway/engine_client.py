@@ -42,7 +42,7 @@ class EngineClient:
 
     def __init__(self, address: str, authority: str, config: Config) -> None:
         self._channel = aio.insecure_channel(address, options=channel_options(authority))
-        self._stub: "EngineAsyncStub" = EngineStub(self._channel)
+        self._stub: EngineAsyncStub = EngineStub(self._channel)
         self._deadline_s = config.chat.deadline_s
         self._stream_deadline_s = config.stream.deadline_s
 

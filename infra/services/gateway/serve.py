@@ -1,18 +1,18 @@
 """The gateway's main path: read the environment, connect to the engine, serve, drain, end."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from services.common import config, env, process
 from services.common.http import HttpServer, bind
 from services.common.lifecycle import Lifecycle
 from services.common.metrics import Metrics
 from services.common.probes import probe_routes
+from services.common.seams import WrapApp
 from services.gateway.answers import on_bug, on_failure, on_http_exception
 from services.gateway.engine_client import EngineClient
 from services.gateway.envelope import Envelope
@@ -20,15 +20,8 @@ from services.gateway.event_log import EventLog
 from services.gateway.failure import Failure
 from services.gateway.routes import Routes
 
-WrapApp = Callable[[ASGIApp, env.Identity], ASGIApp]
 
-
-def main(wrap_app: WrapApp = lambda app, identity: app) -> None:
-    """Serve until told to end. The wrapper is the seam for releases with a planted fault."""
-    process.run("gateway", lambda: serve(wrap_app))
-
-
-async def serve(wrap_app: WrapApp) -> None:
+async def gateway(wrap_app: WrapApp) -> None:
     """One gateway from start to end. Raises MissingEnv, BadConfig, PortTaken."""
     environment = env.gateway_env()
     settings = config.load(environment.config)
@@ -43,10 +36,9 @@ async def serve(wrap_app: WrapApp) -> None:
         return {"loaded": loaded}
 
     routes = Routes(identity, settings, lifecycle, metrics, engine, log).table()
-    app = build_app([*routes, *probe_routes(lifecycle, metrics, checks)])
-    server = HttpServer(
-        wrap_app(Envelope(app, identity, lifecycle, metrics), identity), bind(environment.host, environment.port)
-    )
+    app = wrap_app(build_app([*routes, *probe_routes(lifecycle, metrics, checks)]), identity)
+    listener = bind(environment.host, environment.port)
+    server = HttpServer(Envelope(app, identity, lifecycle, metrics), listener)
 
     lifecycle.listen_for_signals()
     engine.connect()
