@@ -130,6 +130,10 @@ class Operation:
         """Whether the step's undo is known to be complete."""
         return any(line.step == step and line.mark is Mark.UNDONE for line in self.lines)
 
+    def fence(self, token: int) -> None:
+        """Write under this token from now on: another holder of the lock goes on with the operation."""
+        self._token = token
+
     def write(self, mark: Mark, step: str = "", **data: Any) -> None:
         """Append a line and wait for the disk."""
         line = Line(mark=mark, at=time.time(), token=self._token, step=step, data=data)

@@ -59,6 +59,7 @@ class Timeline:
     """Writes events to a file and tells each one to listeners (a live display, a log)."""
 
     def __init__(self, path: Path, *, listeners: tuple[Callable[[Event], None], ...] = ()) -> None:
+        self.run = path.parent.name
         self._file = LineFile(path)
         self._listeners = list(listeners)
         self._encode = msgspec.json.Encoder().encode

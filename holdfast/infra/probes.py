@@ -7,6 +7,8 @@ import socket
 
 import msgspec
 
+from holdfast.infra.edge.routes import COLOR_HEADER
+
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Status (0: no answer), body, and the reason when there was no answer."""
@@ -31,6 +33,18 @@ def http_get(
         connection.close()
 
 
+def edge_color(host: str, port: int, path: str) -> str:
+    """The color that answers a GET at the edge, from its header; empty without an answer or a color."""
+    connection = http.client.HTTPConnection(host, port, timeout=1.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().getheader(COLOR_HEADER) or ""
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+
+
 def port_is_free(host: str, port: int) -> bool:
     """Whether a process could listen there now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -47,6 +61,7 @@ def who_listens(port: int) -> str:
     import psutil
 
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        address = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and address and address.port == port and connection.pid:
             return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return "a process of another user"

@@ -1,4 +1,4 @@
-"""What a place to run a stack must do (six verbs), and what it may be able to do beside (capabilities)."""
+"""What a place to run a stack must do, and what it may be able to do beside (capabilities)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ Placement = Mapping[str, Color]
 class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
     """Where requests go: for each service the weight (percent) of each color, and the color that the preview leads to.
 
-    `token` is the fencing token of the operation that wrote it.
+    `token` is the fencing token of the operation that wrote it; `serial` grows with each write.
     """
 
     weights: dict[str, dict[str, int]] = {}
     preview: dict[str, str] = {}
     token: int = 0
+    serial: int = 0
 
     def live(self, service: str) -> str | None:
         """The color with the most weight; None when the service has no route."""
@@ -30,14 +31,19 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
         return max(weights, key=lambda color: weights[color]) if weights else None
 
     def moved(self, placement: Placement, token: int) -> RouteTable:
-        """This table with all traffic of the placed services on their colors."""
+        """This table with all traffic of the placed services on their colors; the preview ends with it."""
         moved: dict[str, dict[str, int]] = {service: {color: 100} for service, color in placement.items()}
         weights = {**self.weights, **moved}
-        return RouteTable(weights=weights, preview=self.preview, token=token)
+        return RouteTable(weights=weights, token=token, serial=self.serial + 1)
 
     def previewing(self, placement: Placement, token: int) -> RouteTable:
         """This table with the preview of the placed services on their colors."""
-        return RouteTable(weights=self.weights, preview=dict(placement), token=token)
+        return RouteTable(weights=self.weights, preview=dict(placement), token=token, serial=self.serial + 1)
+
+    def without(self, services: list[str], token: int) -> RouteTable:
+        """This table without any route of these services: as before their first release."""
+        kept = {service: weights for service, weights in self.weights.items() if service not in services}
+        return RouteTable(weights=kept, preview=self.preview, token=token, serial=self.serial + 1)
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +58,10 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(Protocol):
-    """Six verbs. Each may be repeated: a step that was cut off by a kill runs again."""
+    """Six verbs (start, wait_ready, addresses, live, route, stop) and questions beside them.
+
+    Each may be repeated: a step that was cut off by a kill runs again.
+    """
 
     def start(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
         """Have `sizes[service]` instances of the release run in the placed colors. They get no traffic by it."""
@@ -82,8 +91,28 @@ class Target(Protocol):
         """The release that a color was last started from."""
         ...
 
+    def running(self, placement: Placement) -> bool:
+        """Whether each placed service has an instance that runs; False for no service."""
+        ...
+
+    def size_of(self, service: str, color: str) -> int:
+        """How many instances a color was last started with."""
+        ...
+
+    def in_force(self, table: RouteTable) -> bool:
+        """Whether every edge has taken this table."""
+        ...
+
+    def edge_color(self) -> str:
+        """Which color answers one request on a new connection to the edge; empty when none does."""
+        ...
+
     def edge_url(self) -> str:
         """Where clients send requests."""
+        ...
+
+    def fence(self, token: int) -> None:
+        """Carry this fencing token in every change from now on."""
         ...
 
 

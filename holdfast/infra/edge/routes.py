@@ -57,7 +57,7 @@ def route_file(stack: Stack, table: RouteTable) -> bytes:
         "virtual_hosts": [_edge_host(stack, table), *(_internal_host(stack, name, table) for name in stack.internal())],
         "metadata": {"filter_metadata": {"holdfast": {"table": msgspec.json.encode(table).decode()}}},
     }
-    return json.dumps({"version_info": str(table.token), "resources": [config]}, indent=1).encode()
+    return json.dumps({"version_info": str(table.serial), "resources": [config]}, indent=1).encode()
 
 
 def read_table(content: bytes) -> RouteTable:

@@ -150,9 +150,9 @@ class Supervisor:
         return self._ping(call)
 
     def _call_expire(self, call: Call) -> Answer:
-        missing = [n for n in call.names if n not in self.state.units or not self.state.units[n].alive()]
+        missing = [name for name in call.names if name not in self.state.units]
         if missing:
-            return Answer(error=f"not running: {', '.join(missing)}")
+            return Answer(error=f"no such unit: {', '.join(missing)}")
         for name in call.names:
             self.state.units[name].expires_at = call.at
         self.save()

@@ -16,7 +16,7 @@ from holdfast.durable import replace_file
 from holdfast.errors import EnvironmentFailed, GateFailed, Refused
 from holdfast.infra.edge.routes import read_table, route_file
 from holdfast.infra.home import Home
-from holdfast.infra.probes import http_get
+from holdfast.infra.probes import edge_color, http_get
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import COLORS, Color, Stack
 from holdfast.infra.supervisor.client import SupervisorClient
@@ -179,6 +179,19 @@ class LocalTarget:
         release = read_release(what.version, self.home.releases)
         return release if release.digest == what.digest else None
 
+    def in_force(self, table: RouteTable) -> bool:
+        """Ask Envoy which version of the route file it has taken."""
+        answer = http_get(HOST, self.provision.port("edge-admin"), "/stats?filter=rds.*version_text")
+        return f'rds.holdfast.version_text: "{table.serial}"' in answer.body
+
+    def edge_color(self) -> str:
+        """Ask the edge on a connection of its own."""
+        return edge_color(HOST, self.provision.port("edge"), self.stack.release.health.path)
+
+    def fence(self, token: int) -> None:
+        """The supervisor refuses calls under an older token from now on."""
+        self.supervisor.token = token
+
     def edge_url(self) -> str:
         """Where clients send requests: the edge, or what serves the link to it."""
         return f"http://{self.provision.values()['link:client→edge']}"
@@ -213,10 +226,11 @@ class LocalTarget:
         return min((at for at in times if at is not None), default=None)
 
     def running(self, placement: Placement) -> bool:
-        """Whether every instance of the placed colors runs."""
+        """Whether each placed service has an instance that runs."""
         units = self.supervisor.units()
-        names = [address.instance for address in self.addresses(placement)]
-        return bool(names) and all(name in units and units[name].alive() for name in names)
+        return bool(placement) and all(
+            any(units[name].alive() for name in self._running({service: color})) for service, color in placement.items()
+        )
 
     def kill(self, instance: str) -> None:
         """SIGKILL an instance, a store or the edge; the supervisor starts it again."""

@@ -1,0 +1,319 @@
+"""What a person asks for: deploy, rollback, promote, abort, resume. Each takes the lock and ends what a kill left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused, UsageError
+from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
+from holdfast.infra.bluegreen.ports import Ports
+from holdfast.infra.bluegreen.release import HOLD, RELEASE
+from holdfast.infra.bluegreen.rollback import ROLLBACK
+from holdfast.infra.home import Home
+from holdfast.infra.release import Release, check_release, read_release
+from holdfast.infra.stack import Color, Stack
+from holdfast.infra.target import Target
+from holdfast.journal import Journal, Operation, Step, back, walk
+from holdfast.timeline import Timeline
+
+PROTOCOLS: dict[str, tuple[Step[Context], ...]] = {"deploy": RELEASE, "rollback": ROLLBACK}
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """How an operation ended: `done`, `holding` (until `hold_until`), `paused` (after `step`) or `already live`."""
+
+    operation: str
+    state: str
+    version: str
+    placement: dict[str, Color]
+    step: str = ""
+    hold_until: float | None = None
+
+
+@dataclass
+class Desk:
+    """The release desk of one stack: everything an operation needs."""
+
+    stack: Stack
+    home: Home
+    target: Target
+    ports: Ports
+    timeline: Timeline
+    journal: Journal
+
+    # -- what a person asks for ------------------------------------------------------------------------------------
+
+    def deploy(
+        self, version: str, *, services: Sequence[str] = (), until: str | None = None, hold_s: float | None = None
+    ) -> Result:
+        """Release a version. Raises GateFailed or GateUnknown after everything was undone; Refused when nothing was."""
+        self._check_step(until)
+        with self.journal.lock(f"holdfast deploy {version}"):
+            release = read_release(version, self.home.releases)
+            check_release(release)
+            resumed = self._clear_the_way(version)
+            if resumed:
+                return resumed
+            plan = self._plan(release, services, hold_s)
+            if not plan.placement:
+                return Result(operation="", state="already live", version=version, placement={})
+            operation = self.journal.begin("deploy", msgspec.to_builtins(plan))
+            return self._run(operation, until=until)
+
+    def rollback(self) -> Result:
+        """Bring the traffic back to the color it came from: one write, gated by nothing."""
+        with self.journal.lock("holdfast rollback"):
+            operation = self.journal.open_operation()
+            if operation is None:
+                raise self._nothing_to_roll_back_to("no release is in its hold window")
+            if operation.kind == "rollback":
+                return self._run(operation)
+            if operation.paused_at != HOLD:
+                return self._undo(operation, "holdfast rollback")
+            plan = _plan_of(operation)
+            old = old_colors(plan)
+            if not self.target.running(old):
+                raise self._nothing_to_roll_back_to(f"the old color of {plan.version} does not run any more")
+            undo = Plan(
+                version=plan.previous_version,
+                digest="",
+                placement=dict(old),
+                origin=dict(plan.placement),
+                sizes=plan.sizes,
+                hold_s=plan.hold_s,
+                previous_version=plan.version,
+                closes=operation.name,
+            )
+            return self._run(self.journal.begin("rollback", msgspec.to_builtins(undo)))
+
+    def promote(self) -> Result:
+        """End the hold window now: the old color is retired, and with it the way back."""
+        with self.journal.lock("holdfast promote"):
+            operation = self.journal.open_operation()
+            if operation is None or operation.paused_at != HOLD:
+                raise Refused(
+                    "there is nothing to promote",
+                    because="no release is in its hold window",
+                    way_out="see `holdfast status` and `holdfast history`",
+                )
+            return self._run(operation, promote=True)
+
+    def abort(self, *, set_aside: bool = False) -> Result:
+        """Undo the open operation. `set_aside`: put journal files that cannot be read aside first."""
+        with self.journal.lock("holdfast abort"):
+            if set_aside:
+                return self._set_aside()
+            operation = self.journal.open_operation()
+            if operation is None:
+                raise Refused(
+                    "there is nothing to abort", because="no operation is open", way_out="see `holdfast history`"
+                )
+            if operation.kind == "rollback":
+                return self._run(operation)
+            return self._undo(operation, "holdfast abort")
+
+    def resume(self) -> Result:
+        """Go on with an operation that was paused or cut off by a kill; one that had turned back goes on back."""
+        with self.journal.lock("holdfast resume"):
+            operation = self.journal.open_operation()
+            if operation is None:
+                raise Refused(
+                    "there is nothing to resume", because="no operation is open", way_out="see `holdfast history`"
+                )
+            if operation.paused_at == HOLD and not self._hold_is_over(operation):
+                return self._result(operation, "holding")
+            return self._run(operation)
+
+    def dry_run(self, version: str, services: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+        """What `deploy` would do: each step with what it does and its undo. Checks what can be checked; acts never."""
+        release = read_release(version, self.home.releases)
+        check_release(release)
+        self._plan(release, services, None)
+        self.ports.schema.check(release.manifest.schema_range.oldest, release.manifest.schema_range.newest)
+        return [(step.name, (step.act.__doc__ or "").strip(), (step.undo.__doc__ or "").strip()) for step in RELEASE]
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _clear_the_way(self, version: str) -> Result | None:
+        """End an operation that is open. Returns a result when that was this very release, cut off by a kill."""
+        operation = self.journal.open_operation()
+        if operation is None:
+            return None
+        plan = _plan_of(operation)
+        if operation.paused_at == HOLD:
+            self.timeline.point("note", text=f"the hold of {plan.version} ends: its old color's place is needed")
+            self._run(operation, promote=True)
+        elif operation.paused_at:
+            raise Refused(
+                f"release {plan.version} is paused after {operation.paused_at}",
+                because="`--until` stopped it there",
+                way_out="`holdfast resume` goes on with it, `holdfast abort` undoes it",
+            )
+        elif operation.kind == "rollback":
+            self._run(operation)
+        elif plan.version == version and not operation.turned_back:
+            return self._run(operation)
+        else:
+            self._undo(operation, "it was cut off, and another release is asked for")
+        return None
+
+    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None) -> Plan:
+        wanted = list(services) or list(release.manifest.services)
+        unknown = [name for name in wanted if name not in self.stack.services or name not in release.manifest.services]
+        if unknown:
+            raise UsageError(
+                f"there is no service {', '.join(unknown)}",
+                because=f"release {release.version} has {', '.join(release.manifest.services)}",
+                way_out="name services of the release",
+            )
+        table = self.target.live()
+        live = {name: cast(Color, table.live(name)) for name in self.stack.services if table.live(name)}
+        first = [name for name in wanted if name not in live]
+        if not first and len(wanted) < len(self.stack.services) and not live:
+            raise Refused("the first release needs all services", way_out="deploy without --service")
+        running = {name: self.target.release_in(name, color) for name, color in live.items()}
+        moving = [name for name in wanted if not _is(running.get(name), release)]
+        previous = next((found.version for name in moving if (found := running.get(name))), "")
+        return Plan(
+            version=release.version,
+            digest=release.digest,
+            placement={name: opposite(live[name]) if name in live else "blue" for name in moving},
+            origin={name: live[name] for name in moving if name in live},
+            sizes={
+                name: self.target.size_of(name, live[name]) if name in live else self.stack.services[name].replicas
+                for name in moving
+            },
+            hold_s=self.stack.release.hold_s if hold_s is None else hold_s,
+            schema_before=self.ports.schema.current() if moving else None,
+            previous_version=previous,
+        )
+
+    def _run(self, operation: Operation, *, until: str | None = None, promote: bool = False) -> Result:
+        """Walk on from where the journal says; on an error undo everything that was started."""
+        context, steps = self._context(operation), PROTOCOLS[operation.kind]
+        if operation.turned_back:
+            return self._undo(operation, operation.because)
+        stop_after = until or (HOLD if not promote and self._holds(context) else None)
+        try:
+            complete = walk(steps, context, operation, until=stop_after, around=context.around)
+        except KeyboardInterrupt:
+            self._give_up(operation, "Ctrl-C")
+            raise Interrupted("interrupted", because="Ctrl-C", way_out="what was begun has been undone") from None
+        except (HoldfastError, OSError) as error:
+            self._give_up(operation, str(error))
+            raise
+        if not complete:
+            return self._result(operation, "holding" if operation.paused_at == HOLD else "paused")
+        operation.finish("done")
+        return self._result(operation, "done")
+
+    def _holds(self, context: Context) -> bool:
+        """A release waits after its hold step until the window is over; a first release has nothing to hold."""
+        operation, plan = context.operation, context.plan
+        waits = operation.kind == "deploy" and plan.hold_s > 0 and bool(plan.origin)
+        return waits and not operation.started("retire") and not self._hold_is_over(operation)
+
+    def _give_up(self, operation: Operation, because: str) -> None:
+        """A release is undone. A rollback stays open: the next command goes on with it, it has no way but back."""
+        if operation.kind != "deploy":
+            return
+        try:
+            self._undo(operation, because)
+        except (HoldfastError, OSError) as error:
+            raise EnvironmentFailed(
+                f"release {_plan_of(operation).version} failed, and could not be undone completely",
+                because=f"{because.splitlines()[0]}; then: {str(error).splitlines()[0]}",
+                way_out="correct the cause, then run `holdfast abort`",
+            ) from error
+
+    def _undo(self, operation: Operation, because: str) -> Result:
+        context = self._context(operation)
+        context.timeline.point("note", text=f"undoing {context.label}: {because.splitlines()[0] if because else ''}")
+        back(PROTOCOLS[operation.kind], context, operation, because=because, around=context.around)
+        operation.finish("undone", because=because)
+        return self._result(operation, "undone")
+
+    def _context(self, operation: Operation) -> Context:
+        plan = _plan_of(operation)
+        self.target.fence(self.journal.token)
+        operation.fence(self.journal.token)
+        return Context(
+            plan=plan,
+            release=read_release(plan.version, self.home.releases) if operation.kind == "deploy" else _no_release(plan),
+            stack=self.stack,
+            target=self.target,
+            ports=self.ports,
+            timeline=self.timeline,
+            journal=self.journal,
+            operation=operation,
+        )
+
+    def _result(self, operation: Operation, state: str) -> Result:
+        plan = _plan_of(operation)
+        return Result(
+            operation=operation.name,
+            state=state,
+            version=plan.version,
+            placement=plan.placement,
+            step=operation.paused_at or "",
+            hold_until=_hold_end(operation) if state == "holding" else None,
+        )
+
+    def _hold_is_over(self, operation: Operation) -> bool:
+        until = _hold_end(operation)
+        return until is not None and until <= time.time()
+
+    def _set_aside(self) -> Result:
+        """Keep what is live, stop what is not, and start a fresh journal."""
+        aside = self.journal.set_corrupt_aside()
+        table = self.target.live()
+        self.target.fence(self.journal.token)
+        self.target.route(table.previewing({}, self.journal.token))
+        for name in self.stack.services:
+            color = table.live(name)
+            idle: list[Color] = [opposite(color)] if color else ["blue", "green"]
+            for one in idle:
+                self.target.stop({name: one})
+        self.timeline.point("note", text=f"set aside: {', '.join(path.name for path in aside) or 'nothing'}")
+        return Result(operation="", state="set aside", version="", placement={})
+
+    def _nothing_to_roll_back_to(self, because: str) -> Refused:
+        known = [operation for operation in self.journal.operations() if operation.kind == "deploy"]
+        last = _plan_of(known[-1]).previous_version if known else ""
+        way = f"holdfast deploy {last} brings that version back as a release" if last else "see `holdfast history`"
+        return Refused("there is nothing to roll back to", because=because, way_out=way)
+
+    def _check_step(self, until: str | None) -> None:
+        names = [step.name for step in RELEASE]
+        if until is not None and until not in names:
+            raise UsageError(
+                f"there is no step {until}", because=f"the steps are {', '.join(names)}", way_out="name one of those"
+            )
+
+
+def _plan_of(operation: Operation) -> Plan:
+    return msgspec.convert(operation.plan, Plan)
+
+
+def _hold_end(operation: Operation) -> float | None:
+    """When the hold window ends: its length after the hold step was done."""
+    plan = _plan_of(operation)
+    done = [line.at for line in operation.lines if line.step == HOLD and line.mark.value == "done"]
+    return done[-1] + plan.hold_s if done else None
+
+
+def _is(running: Release | None, wanted: Release) -> bool:
+    return running is not None and running.digest == wanted.digest
+
+
+def _no_release(plan: Plan) -> Release:
+    """A rollback starts nothing, so it must not depend on a release folder."""
+    from holdfast.infra.release import Manifest, SchemaRange
+
+    empty = Manifest(version=plan.version, schema_range=SchemaRange(oldest="", newest=""), services={}, files={})
+    return Release(version=plan.version, digest="", path="", manifest=empty)

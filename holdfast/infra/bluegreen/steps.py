@@ -1,0 +1,215 @@
+"""What the steps do and how they are undone. Each may run again after a kill; a dry run prints the docstrings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import cast
+
+from holdfast.children import poll
+from holdfast.errors import GateFailed, GateUnknown, HoldfastError
+from holdfast.infra.bluegreen.context import Context, old_colors
+from holdfast.infra.stack import Color
+from holdfast.infra.target import CanDrain, CanHold, Placement
+from holdfast.timeline import now
+from holdfast.verdict import Outcome, Verdict, worst
+
+CONSECUTIVE_ANSWERS = 10
+"""So many new connections in a row must be answered by the new color before the switch counts as seen."""
+
+
+def check_schema_range(context: Context) -> None:
+    """compare the schema range that the release tolerates with the database"""
+    tolerated = context.release.manifest.schema_range
+    context.ports.schema.check(tolerated.oldest, tolerated.newest)
+
+
+def expand_schema(context: Context) -> None:
+    """bring the schema to what the release needs, by additions only"""
+    context.ports.schema.expand(context.release.manifest.schema_range.newest)
+
+
+def drop_expansion(context: Context) -> None:
+    """take the additions back, unless the new color has had traffic: its data may be in them"""
+    if context.operation.started("switch"):
+        context.timeline.point("note", text="the expanded schema stays: the new color has had traffic")
+        return
+    context.ports.schema.drop_expansion(context.plan.schema_before)
+
+
+def start_idle_color(context: Context) -> None:
+    """start the idle color from the release, as large as the live one is now"""
+    context.target.start(context.release, context.plan.placement, context.plan.sizes)
+
+
+def stop_idle_color(context: Context) -> None:
+    """stop the idle color; a color that may be live is never stopped"""
+    context.target.stop(context.plan.placement)
+
+
+def wait_ready(context: Context) -> None:
+    """probe every instance by its own address until each is ready several times in a row"""
+    context.target.wait_ready(context.plan.placement)
+
+
+def preview_idle_color(context: Context) -> None:
+    """lead requests with the preview header to the idle color"""
+    table = context.target.live()
+    context.target.route(table.previewing(_previewed(context), context.token))
+
+
+def end_preview(context: Context) -> None:
+    """lead the preview header nowhere"""
+    context.target.route(context.target.live().previewing({}, context.token))
+
+
+def gate_idle_color(context: Context) -> None:
+    """judge the idle color through the preview; unknown refuses too"""
+    demand(context, context.ports.gate(context.plan.placement))
+
+
+def route_to_idle(context: Context) -> None:
+    """move all traffic of the released services by one write"""
+    _switch(context, context.plan.placement, old_colors(context.plan))
+
+
+def route_back(context: Context) -> None:
+    """move the traffic back by one write; asks nothing of the new color"""
+    old = old_colors(context.plan)
+    if old:
+        _switch(context, old, context.plan.placement)
+        _take_traffic_again(context, old)
+    else:
+        context.target.route(context.target.live().without(list(context.plan.placement), context.token))
+
+
+def see_switch(context: Context) -> None:
+    """measure until every edge has the new routes and answers from the new color"""
+    limit = context.stack.release.propagation_timeout_s
+    table = context.target.live()
+    edge_service = context.stack.edge.service
+    expected = context.plan.placement.get(edge_service, "")
+    began, in_a_row = now(), 0
+    for _ in poll(time.monotonic() + limit, every=0.005):
+        if not context.target.in_force(table):
+            continue
+        in_a_row = in_a_row + 1 if not expected or context.target.edge_color() == expected else 0
+        if in_a_row >= (CONSECUTIVE_ANSWERS if expected else 1):
+            context.timeline.point("propagated", op=context.label, ms=(now() - began) / 1e6, serial=table.serial)
+            return
+    raise GateFailed(
+        f"the switch was not seen at the edge within {limit:g} s",
+        because=f"the edge does not answer from {expected or 'the new routes'}",
+        way_out="see `holdfast logs edge`; the traffic goes back to the old color",
+    )
+
+
+def drain_old_color(context: Context) -> None:
+    """let the old color finish what is in flight and announce the close; leftovers are counted"""
+    old, target = old_colors(context.plan), context.target
+    if not old or not isinstance(target, CanDrain):
+        return
+    target.drain(old)
+    left = target.in_flight(old)
+    for _ in poll(time.monotonic() + context.stack.release.drain_s, every=0.1):
+        left = target.in_flight(old)
+        if left == 0:
+            break
+    context.timeline.point("drained", op=context.label, leftovers=left)
+
+
+def watch_live_color(context: Context) -> None:
+    """watch the new color under live traffic; fail or unknown goes back"""
+    demand(context, context.ports.watch(now(), context.plan.placement))
+
+
+def reconcile_ledger(context: Context) -> None:
+    """compare the release's own requests with their effects"""
+    demand(context, context.ports.reconcile())
+
+
+def hold_old_color(context: Context) -> None:
+    """keep the old color for the hold window: until then rollback is one write"""
+    old = old_colors(context.plan)
+    if old and isinstance(context.target, CanHold):
+        context.target.hold(old, time.time() + context.plan.hold_s)
+
+
+def keep_old_color(context: Context) -> None:
+    """keep the old color without an end"""
+    old = old_colors(context.plan)
+    if old and isinstance(context.target, CanHold) and context.target.running(old):
+        context.target.hold(old, None)
+
+
+def retire_old_color(context: Context) -> None:
+    """stop the old color: from here on there is no way back but another release"""
+    context.target.stop(old_colors(context.plan))
+
+
+def keep_way_back(context: Context) -> None:
+    """end the hold window of the color that the traffic returns to: it stays"""
+    if isinstance(context.target, CanHold):
+        context.target.hold(context.plan.placement, None)
+
+
+def route_to_previous(context: Context) -> None:
+    """move the traffic to the color it came from by one write, and have it take traffic as before"""
+    _switch(context, context.plan.placement, old_colors(context.plan))
+    _take_traffic_again(context, context.plan.placement)
+
+
+def hold_rolled_back_color(context: Context) -> None:
+    """keep the color that was left for the hold window, so that going forward again is quick"""
+    left = old_colors(context.plan)
+    target = context.target
+    if isinstance(target, CanHold) and target.running(left):
+        target.hold(left, time.time() + context.plan.hold_s)
+
+
+def close_release(context: Context) -> None:
+    """write down that the release was rolled back"""
+    for operation in context.journal.operations():
+        if operation.name == context.plan.closes and operation.outcome is None:
+            operation.finish("rolled back", because="holdfast rollback")
+
+
+def demand(context: Context, verdicts: Sequence[Verdict]) -> None:
+    """Write the verdicts to the timeline; raise when the worst of them is not pass."""
+    for verdict in verdicts:
+        context.timeline.point(
+            "verdict", op=context.label, gate=verdict.gate, outcome=verdict.outcome.value, because=verdict.because
+        )
+    outcome = worst(verdict.outcome for verdict in verdicts)
+    if outcome is Outcome.PASS:
+        return
+    bad = [verdict for verdict in verdicts if verdict.outcome is outcome]
+    kind = GateFailed if outcome is Outcome.FAIL else GateUnknown
+    raise kind(
+        f"release {context.plan.version} did not pass: {', '.join(v.gate for v in bad) or 'nothing was judged'}",
+        because="; ".join(verdict.because for verdict in bad),
+        way_out=f"see `holdfast report show {context.timeline.run}` and `holdfast logs`",
+    )
+
+
+def _switch(context: Context, to: Placement, leaving: Placement) -> None:
+    table = context.target.live().moved(to, context.token)
+    written = context.target.route(table)
+    context.timeline.point(
+        "switch", op=context.label, written=written, to=dict(to), token=context.token, **{"from": dict(leaving)}
+    )
+
+
+def _take_traffic_again(context: Context, old: Placement) -> None:
+    """Best effort: the write has brought the traffic back already, and a draining instance answers it."""
+    with suppress(HoldfastError):
+        if isinstance(context.target, CanDrain):
+            context.target.undrain(old)
+
+
+def _previewed(context: Context) -> Placement:
+    """The preview leads to the idle color of the released services, to the live one of all others."""
+    table = context.target.live()
+    others = [name for name in context.stack.services if name not in context.plan.placement and table.live(name)]
+    return {**{name: cast(Color, table.live(name)) for name in others}, **context.plan.placement}

@@ -1,0 +1,1 @@
+"""Schema changes: the window in which a release and the database fit together."""
