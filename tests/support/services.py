@@ -13,10 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -104,8 +105,13 @@ class Postgres:
         return f"postgresql://holdfast@{HOST}:{self.port}/{database}"
 
     def start(self) -> None:
-        self.child.start()
-        wait_until(self.answers, f"PostgreSQL answers: {self.child.log}")
+        """Again and again, for a backend that outlives a killed postmaster for a moment forbids the start."""
+        wait_until(self._started, f"PostgreSQL answers: {self.child.log}")
+
+    def _started(self) -> bool:
+        if not self.child.running():
+            self.child.start()
+        return self.answers()
 
     def answers(self) -> bool:
         try:
@@ -142,22 +148,20 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         server.child.end(signal.SIGINT)
 
 
-def migrate(dsn: str, revision: str, direction: str = "upgrade") -> None:
+def migrate(dsn: str, revision: str, direction: str = "upgrade", by_environment: bool = False) -> None:
     """Run Alembic in a child process, from a folder that is not the repository's."""
-    subprocess.run(
-        [sys.executable, "-P", "-c", _ALEMBIC, str(ROOT / "migrations"), dsn, direction, revision],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
+    dsn_argument = "" if by_environment else f"dsn={dsn}"
+    environ = os.environ | ({"DATABASE_URL": dsn} if by_environment else {})
+    argv = [sys.executable, "-P", "-c", ALEMBIC, str(ROOT / "migrations"), dsn_argument, direction, revision]
+    subprocess.run(argv, check=True, capture_output=True, cwd="/", env=environ)
 
 
-_ALEMBIC = """
+ALEMBIC = """
 import argparse, sys
 from alembic import command
 from alembic.config import Config
-folder, dsn, direction, revision = sys.argv[1:]
-config = Config(cmd_opts=argparse.Namespace(x=["dsn=" + dsn]))
+folder, dsn_argument, direction, revision = sys.argv[1:]
+config = Config(cmd_opts=argparse.Namespace(x=[dsn_argument] if dsn_argument else []))
 config.set_main_option("script_location", folder)
 getattr(command, direction)(config, revision)
 """
@@ -230,29 +234,29 @@ class Service:
         return [json.loads(line) for line in self.child.output().splitlines() if line.startswith("{")]
 
 
-def service_environ(instance: str, version: str = "v1") -> dict[str, str]:
+def service_environ(instance: str, path: Path = ROOT / "infra") -> dict[str, str]:
     """What every service is told, but for ports and stores."""
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "infra"),
+        "PYTHONPATH": str(path),
         "PYTHONDONTWRITEBYTECODE": "1",
         "SERVICE_HOST": HOST,
         "SERVICE_COLOR": instance.split("-")[1],
-        "SERVICE_VERSION": version,
+        "SERVICE_VERSION": "v1",
         "SERVICE_INSTANCE": instance,
     }
 
 
 @contextlib.contextmanager
 def service(
-    folder: Path, module: Sequence[str], instance: str, told: Mapping[str, str], wait: bool
+    folder: Path, module: Sequence[str], instance: str, told: Mapping[str, str], wait: bool, path: Path
 ) -> Iterator[Service]:
     """`python -P -m MODULE`, named like `engine-blue-1`; ready when `wait`."""
     port = free_port()
     admin_port = free_port() if instance.startswith("engine") else port
     ports = {"SERVICE_PORT": str(port), "SERVICE_ADMIN_PORT": str(admin_port)}
     argv = [sys.executable, "-P", "-m", *module]
-    child = Child(argv, folder / f"{instance}-{port}.log", service_environ(instance) | ports | told)
+    child = Child(argv, folder / f"{instance}-{port}.log", {**service_environ(instance, path), **ports, **told})
     running = Service(child, port, admin_port)
     child.start()
     try:
@@ -271,10 +275,11 @@ def engine(
     instance: str = "engine-blue-1",
     module: Sequence[str] = ("services.engine",),
     wait: bool = True,
+    path: Path = ROOT / "infra",
 ) -> AbstractContextManager[Service]:
     """An engine on a database."""
     told = {"DATABASE_URL": dsn, "SERVICE_CONFIG": str(config)}
-    return service(folder, module, instance, told, wait)
+    return service(folder, module, instance, told, wait, path)
 
 
 def gateway(
@@ -285,19 +290,49 @@ def gateway(
     instance: str = "gateway-blue-1",
     module: Sequence[str] = ("services.gateway",),
     wait: bool = True,
+    path: Path = ROOT / "infra",
 ) -> AbstractContextManager[Service]:
     """A gateway in front of one engine."""
     told = {"ENGINE_ADDRESS": engine_address, "ENGINE_AUTHORITY": "engine.internal", "REDIS_URL": redis_url}
-    return service(folder, module, instance, told | {"SERVICE_CONFIG": str(config)}, wait)
+    return service(folder, module, instance, told | {"SERVICE_CONFIG": str(config)}, wait, path)
+
+
+@dataclass(frozen=True)
+class StreamEvent:
+    """One server-sent event; `number` is None for an event without an id."""
+
+    number: int | None
+    kind: str
+    data: dict[str, object]
+
+
+def read_events(lines: Iterable[str]) -> Iterator[StreamEvent]:
+    """The events of a response, as they arrive; `retry:` alone is an event of that kind."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if line:
+            fields[name] = value
+            continue
+        kind = "retry" if "retry" in fields else fields["event"]
+        number = int(fields["id"]) if "id" in fields else None
+        yield StreamEvent(number, kind, json.loads(fields.get("data", "{}")))
+        fields = {}
 
 
 def write_config(path: Path, **changes: Mapping[str, object]) -> Path:
     """config.json as a release build writes it, with sections changed: `stream={"tokens": 400}`."""
-    config = yaml.safe_load((ROOT / "infra/services/release.yaml").read_text())["config"]
+    config = read_release()["config"]
     for section, values in changes.items():
         config[section] |= values
     path.write_text(json.dumps(config))
     return path
+
+
+def read_release() -> dict[str, Any]:
+    """release.yaml of the reference services."""
+    release: dict[str, Any] = yaml.safe_load((ROOT / "infra/services/release.yaml").read_text())
+    return release
 
 
 def accepts(port: int) -> bool:

@@ -116,6 +116,7 @@ def channel_options(authority: str) -> list[tuple[str, str | int]]:
         ("grpc.max_reconnect_backoff_ms", RECONNECT_LONGEST_MS),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.bdp_probe", 0),  # the window stays at 64 KiB: what an engine may send ahead of a slow reader
         ("grpc.use_local_subchannel_pool", 1),
     ]
 
