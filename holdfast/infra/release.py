@@ -133,6 +133,11 @@ def plants() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in (content_root() / "infra" / "plants").glob("[a-z]*.py"))
 
 
+def remove_releases(releases: Path) -> None:
+    """Remove all releases of a throw-away stack; their folders are read-only."""
+    _remove(releases)
+
+
 def _copy_services(source: Path, to: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "release.yaml", ".*")
     shutil.copytree(source, to, ignore=ignored)

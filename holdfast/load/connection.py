@@ -148,6 +148,7 @@ class HttpConnection(asyncio.Protocol):
         self.color = ""
         self.instance = ""
         self.executed = ""
+        self.media_type = ""
         self._length = ""
         self._encoding = ""
 
@@ -160,6 +161,7 @@ _KEPT = {
     b"x-holdfast-color": "color",
     b"x-service-instance": "instance",
     b"x-request-executed": "executed",
+    b"content-type": "media_type",
     b"content-length": "_length",
     b"transfer-encoding": "_encoding",
 }

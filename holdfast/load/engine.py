@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from holdfast.errors import HoldfastError
 from holdfast.ledger import LedgerWriter
 from holdfast.load.arrivals import SECOND
 from holdfast.load.health import TICK, Health
@@ -166,5 +167,13 @@ class Engine:
     def _note_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The loop's call: a callback failed. The first error ends the load; `run` raises it."""
         error = context.get("exception") or RuntimeError(context["message"])
-        self._error = self._error or getattr(error, "__context__", None) or error
+        self._error = self._error or _ours(error)
         self.stop(drain=0)
+
+
+def _ours(error: BaseException) -> BaseException:
+    """The error that a person can act on: the HTTP parser wraps what its callbacks raise."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, HoldfastError):
+        inner = inner.__context__
+    return inner or error

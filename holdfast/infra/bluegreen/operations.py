@@ -296,6 +296,27 @@ class Desk:
             )
 
 
+def describe_open(operation: Operation) -> tuple[str, list[str]]:
+    """Where an open operation stands, in words, and the commands that go on from there."""
+    if operation.paused_at == HOLD:
+        until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_hold_end(operation) or 0))
+        return f"live; the old color is held until {until}", [
+            "holdfast rollback   goes back by one write",
+            "holdfast promote    ends the hold now",
+        ]
+    if operation.paused_at:
+        return f"paused after {operation.paused_at}", [
+            "holdfast resume     goes on",
+            "holdfast abort      undoes it",
+        ]
+    last = operation.lines[-1]
+    doing = "undoing" if operation.turned_back else "going on"
+    return f"{doing}, last written: {last.mark.value} {last.step}".rstrip(), [
+        "holdfast resume     goes on, if no command is at work on it",
+        "holdfast abort      undoes it",
+    ]
+
+
 def _plan_of(operation: Operation) -> Plan:
     return msgspec.convert(operation.plan, Plan)
 

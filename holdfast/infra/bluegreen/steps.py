@@ -90,13 +90,15 @@ def see_switch(context: Context) -> None:
     table = context.target.live()
     edge_service = context.stack.edge.service
     expected = context.plan.placement.get(edge_service, "")
-    began, in_a_row = now(), 0
-    for _ in poll(time.monotonic() + limit, every=0.005):
-        if not context.target.in_force(table):
-            continue
-        in_a_row = in_a_row + 1 if not expected or context.target.edge_color() == expected else 0
+    began = first = now()
+    in_a_row = 0
+    for _ in poll(time.monotonic() + limit, every=0.002):
+        if in_a_row == 0:
+            first = now()
+        seen = context.target.in_force(table) and (not expected or context.target.edge_color() == expected)
+        in_a_row = in_a_row + 1 if seen else 0
         if in_a_row >= (CONSECUTIVE_ANSWERS if expected else 1):
-            context.timeline.point("propagated", op=context.label, ms=(now() - began) / 1e6, serial=table.serial)
+            context.timeline.point("propagated", op=context.label, ms=(first - began) / 1e6, serial=table.serial)
             return
     raise GateFailed(
         f"the switch was not seen at the edge within {limit:g} s",

@@ -52,6 +52,7 @@ def _listener(
         "codec_type": "AUTO",
         "generate_request_id": True,
         "preserve_external_request_id": True,
+        "request_id_extension": _request_ids(),
         "always_set_request_id_in_response": False,
         "use_remote_address": True,
         "stream_idle_timeout": "120s",
@@ -71,6 +72,16 @@ def _listener(
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
+    }
+
+
+def _request_ids() -> dict[str, Any]:
+    """Leave request ids as they came: by default Envoy writes its tracing decision into their 15th character."""
+    return {
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+            "pack_trace_reason": False,
+        }
     }
 
 

@@ -82,8 +82,8 @@ class SseExchange(HttpExchange):
         super().connected(connection)
 
     def head(self, connection: HttpConnection) -> None:
-        """The connection's call: 200 begins the stream."""
-        self._streaming = connection.status == 200
+        """The connection's call: does a stream begin?"""
+        self._streaming = connection.status == 200 and connection.media_type.startswith("text/event-stream")
 
     def body(self, data: bytes) -> None:
         """The connection's call: read events; the stream is settled as soon as `done` is there."""

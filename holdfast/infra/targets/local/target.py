@@ -14,7 +14,7 @@ import msgspec
 from holdfast.children import Identity, poll
 from holdfast.durable import replace_file
 from holdfast.errors import EnvironmentFailed, GateFailed, Refused
-from holdfast.infra.edge.routes import read_table, route_file
+from holdfast.infra.edge.routes import cluster_name, read_table, route_file
 from holdfast.infra.home import Home
 from holdfast.infra.probes import edge_color, http_get
 from holdfast.infra.release import Release, check_release, read_release
@@ -188,6 +188,14 @@ class LocalTarget:
         """Ask the edge on a connection of its own."""
         return edge_color(HOST, self.provision.port("edge"), self.stack.release.health.path)
 
+    def answers(self, service: str, color: str) -> tuple[int, int]:
+        """How many answers Envoy has counted for a color since it started: all, and those with a 5xx status."""
+        name = cluster_name(service, color)
+        answer = http_get(HOST, self.provision.port("edge-admin"), f"/stats?filter=^cluster.{name}.upstream_rq_")
+        counted = dict(line.split(": ", 1) for line in answer.body.splitlines() if ": " in line)
+        prefix = f"cluster.{name}.upstream_rq_"
+        return int(counted.get(f"{prefix}completed", 0)), int(counted.get(f"{prefix}5xx", 0))
+
     def fence(self, token: int) -> None:
         """The supervisor refuses calls under an older token from now on."""
         self.supervisor.token = token
@@ -236,6 +244,11 @@ class LocalTarget:
         """SIGKILL an instance, a store or the edge; the supervisor starts it again."""
         self.supervisor.signal([instance], signal.SIGKILL)
 
+    def restarted(self, instance: str) -> bool:
+        """Whether the supervisor has started it again, and it runs."""
+        kept = self.supervisor.units().get(instance)
+        return kept is not None and kept.restarts > 0 and kept.alive()
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _start_live_colors(self) -> None:
@@ -268,6 +281,10 @@ class LocalTarget:
         """Names of the units of the placed colors, whatever size they have."""
         prefixes = tuple(f"{service}-{color}-" for service, color in placement.items())
         return sorted(name for name in self.supervisor.units() if name.startswith(prefixes))
+
+    def started_in(self, service: str, color: Color) -> Started | None:
+        """What a color was last started from; None when it never was."""
+        return self._started().get(service, {}).get(color)
 
     def _started(self) -> dict[str, dict[Color, Started]]:
         path = self.home.state / "colors.json"

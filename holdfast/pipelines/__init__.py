@@ -1,0 +1,1 @@
+"""What a person or a pipeline runs: the commands, and the one place that joins the packages (compose.py)."""

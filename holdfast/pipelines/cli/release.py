@@ -1,0 +1,50 @@
+"""holdfast release build | list"""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.pipelines.cli.options import AS_JSON, HOME, STACK
+
+
+@click.group()
+def release() -> None:
+    """Build and list releases."""
+
+
+@release.command(epilog="\b\nExamples:\n  holdfast release build v1\n  holdfast release build v2 --from services/\n"
+                        "  holdfast release build bad --plant errors-20")  # fmt: skip
+@STACK
+@HOME
+@AS_JSON
+@click.argument("version")
+@click.option("--from", "source", help="The folder with the services and their release.yaml.")
+@click.option("--plant", default="", help="Wrap a known fault around the services, to see it caught.")
+def build(stack: str, home: str, as_json: bool, version: str, source: str | None, plant: str) -> None:
+    """Copy the services into a read-only release and print its hash."""
+    from holdfast.pipelines.cli.output import print_json
+    from holdfast.pipelines.releases import build
+
+    built = build(stack, home, version, source=source, plant=plant)
+    if as_json:
+        print_json(built)
+    else:
+        click.echo(f"{built.version} {built.digest}")
+
+
+@release.command("list")
+@HOME
+@AS_JSON
+def list_(home: str, as_json: bool) -> None:
+    """List the built releases, oldest first."""
+    from holdfast.pipelines.cli.output import print_json
+    from holdfast.pipelines.releases import built_releases
+
+    found = built_releases(home)
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(f"{one.version} {one.digest[:12]}{' planted: ' + one.manifest.plant if one.manifest.plant else ''}")
+    if not found:
+        click.echo("nothing is built yet: holdfast release build v1")

@@ -1,0 +1,56 @@
+"""holdfast status"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from holdfast.pipelines.cli.options import common
+
+if TYPE_CHECKING:
+    from holdfast.pipelines.stacks import StackStatus
+
+
+@click.command(epilog="\b\nExamples:\n  holdfast status\n  holdfast status --json")
+@common
+def status(stack: str, home: str, as_json: bool) -> None:
+    """Show the stack and its release in one. It changes nothing."""
+    from holdfast.pipelines.cli.output import print_json
+    from holdfast.pipelines.stacks import stack_status
+
+    found = stack_status(stack, home)
+    if as_json:
+        print_json(found)
+    else:
+        for line in _lines(found):
+            click.echo(line)
+
+
+def _lines(found: StackStatus) -> list[str]:
+    lines = [f"stack    {found.stack}: {'up at ' + found.edge_url if found.up else 'down'}"]
+    for service in found.services:
+        colors = ", ".join(
+            f"{color.color} {color.version or '-'} {color.weight} % ({color.running} of {color.size} run)"
+            for color in service.colors
+            if color.version
+        )
+        lines.append(f"service  {service.name}: {colors or 'not released'}")
+    for unit in found.units:
+        again = f", started again {unit.restarts} times (last exit {unit.last_exit})" if unit.restarts else ""
+        lines.append(f"process  {unit.name}: {'runs' if unit.alive else 'does not run'} (pid {unit.pid}){again}")
+    operation = found.operation
+    if operation is None:
+        return [*lines, "release  no operation is open"]
+    return [*lines, f"release  {operation.name} {operation.version}: {operation.says}", *_ways(operation.ways)]
+
+
+def _ways(ways: list[str]) -> list[str]:
+    return [f"         {way}" for way in ways]
+
+
+def remaining(until: float) -> str:
+    """Time left until `until`, in words."""
+    left = max(0, round(until - time.time()))
+    return f"{left // 60} min {left % 60} s"

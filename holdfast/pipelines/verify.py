@@ -1,0 +1,224 @@
+"""`holdfast verify`: a stack of its own, two releases under load, a fault, back and forward, and one verdict."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from holdfast.children import identify, poll
+from holdfast.errors import EnvironmentFailed, GateFailed, GateUnknown, HoldfastError, Refused, UsageError
+from holdfast.infra.bluegreen.operations import Desk, Result
+from holdfast.infra.home import Home, home_at
+from holdfast.infra.probes import http_get
+from holdfast.infra.release import build_release, plants
+from holdfast.infra.stack import Color, load_stack
+from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.load.plan import LoadPlan
+from holdfast.load.process import LoadProcess
+from holdfast.load.profile import load_profile
+from holdfast.pipelines.compose import EffectSource, content_folder, open_desk
+from holdfast.pipelines.progress import Progress
+from holdfast.pipelines.verify_gates import STREAM, judge_verify
+from holdfast.report.build import build_report
+from holdfast.report.model import Report
+from holdfast.report.write import write_report
+from holdfast.run import Run, open_run, read_history
+from holdfast.verdict import Outcome
+
+PROFILE = "verify"
+RECOVERY_TIMEOUT = 30.0
+LONGEST_LOAD_S = 170.0
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What a person can choose."""
+
+    stack: str = "sparkle"
+    home: str = ".holdfast"
+    source: str | None = None
+    plant: str = ""
+    short: bool = False
+    rate: float | None = None
+    seed: int | None = None
+    keep: bool = False
+    quiet: bool = False
+
+    @property
+    def calm_s(self) -> float:
+        """Seconds of load between two acts."""
+        return 2.0 if self.short else 6.0
+
+
+def verify(options: VerifyOptions) -> tuple[Report, Path]:
+    """Run it whole; returns the report and the path of its page. The stack is gone when this returns or raises.
+
+    A release that does not pass is part of the verdict, not an error. Raises Refused or UsageError before a run
+    begins, EnvironmentFailed when the stack could not be kept running.
+    """
+    _check(options)
+    run = open_run(
+        home_at(options.home).make().runs, command=f"verify {options.plant}".strip(), stack=options.stack,
+        seed=options.seed,
+    )  # fmt: skip
+    home = Home(run.path / "stack")
+    target = LocalTarget(load_stack(options.stack), home, owner=identify(os.getpid()))
+    try:
+        with Progress(quiet=options.quiet) as progress:
+            run.timeline.listen(progress)
+            Verification(options, run, target).carry_out()
+    finally:
+        run.close()
+        if not options.keep:
+            _tidy(home)
+    history = read_history(run.path)
+    report = build_report(history, judge_verify(history))
+    return report, write_report(run.path, report)
+
+
+class Verification:
+    """The acts of a verification, in their order."""
+
+    def __init__(self, options: VerifyOptions, run: Run, target: LocalTarget) -> None:
+        self.options = options
+        self.run = run
+        self.target = target
+        self.timeline = run.timeline
+
+    def carry_out(self) -> None:
+        """Up, release, load, release under load, kill, back, forward, drain, reconcile, down."""
+        try:
+            self._phase("up", self.target.up)
+            self._build()
+            desk = open_desk(self.target, self.run)
+            if not self._release("release v1", lambda: desk.deploy("v1")):
+                return
+            with self._load():
+                self._calm("steady")
+                self._under_load(desk)
+                self._calm("drain")
+            self._phase("reconcile", self._reconcile)
+        finally:
+            self._phase("down", self.target.down)
+
+    def _under_load(self, desk: Desk) -> None:
+        if not self._release("release v2 under load", lambda: desk.deploy("v2")):
+            return
+        self._calm("steady on v2")
+        self._phase("kill an engine instance", self._kill_one)
+        self._calm("steady after the fault")
+        self._release("roll back", desk.rollback)
+        self._calm("steady on v1")
+        if self._release("roll forward", lambda: desk.deploy("v2")):
+            self._release("promote", desk.promote)
+
+    # -- acts ------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        source = Path(self.options.source or content_folder(self.target.stack.services_from))
+        releases = self.target.home.releases
+        build_release("v1", source, releases)
+        build_release("v2", source, releases, plant=self.options.plant)
+
+    @contextmanager
+    def _load(self) -> Iterator[None]:
+        """The users: they come before the first act and go after the last."""
+        profile = msgspec.structs.replace(load_profile(PROFILE), duration=f"{LONGEST_LOAD_S:g}s")
+        if self.options.rate:
+            arrivals = msgspec.structs.replace(profile.arrivals, rate=self.options.rate)
+            profile = msgspec.structs.replace(profile, arrivals=arrivals)
+        plan = LoadPlan(
+            stream=STREAM,
+            url=self.target.edge_url(),
+            profile=profile,
+            run_dir=str(self.run.path),
+            run_id=self.run.id,
+            seed=self.run.info.seed,
+        )
+        with LoadProcess.start(plan) as load:
+            yield
+            if not load.alive:
+                raise EnvironmentFailed(
+                    "the load ended before the last act",
+                    because=f"its process ended with {load.exit_code}, or it was over after {LONGEST_LOAD_S:g} s",
+                    way_out=f"see {self.run.path}/load-{STREAM}.log",
+                )
+
+    def _kill_one(self) -> None:
+        """SIGKILL one instance of a service behind the edge's; the fault ends when it is ready again by address."""
+        stack, table = self.target.stack, self.target.live()
+        service = (stack.internal() or [stack.edge.service])[0]
+        address = self.target.addresses({service: cast(Color, table.live(service))})[0]
+        with self.timeline.span("fault", fault="kill", target=address.instance):
+            self.target.kill(address.instance)
+            port = int(address.probe.rpartition(":")[2])
+            path = stack.services[service].ready.path
+            began = time.monotonic()
+            for _ in poll(began + RECOVERY_TIMEOUT, every=0.05):
+                if self.target.restarted(address.instance) and http_get(address.host, port, path).status == 200:
+                    return
+            raise GateFailed(f"{address.instance} was not ready within {RECOVERY_TIMEOUT:g} s after it was killed")
+
+    def _reconcile(self) -> None:
+        """Read what the stack did for the requests of this run."""
+        effects = EffectSource(self.target.stack, self.target).read(f"{self.run.id}-")
+        if effects is not None:
+            self.run.record_effects(effects)
+
+    # -- how an act is recorded ------------------------------------------------------------------------------------
+
+    def _calm(self, name: str) -> None:
+        with self.timeline.span("phase", phase=name):
+            time.sleep(self.options.calm_s)
+
+    def _phase(self, name: str, act: Callable[[], Any]) -> None:
+        with self.timeline.span("phase", phase=name):
+            act()
+
+    def _release(self, name: str, act: Callable[[], Result]) -> bool:
+        """An act of the release desk. That it does not pass is a verdict; it has been undone then."""
+        try:
+            self._phase(name, act)
+        except (GateFailed, GateUnknown) as error:
+            outcome = Outcome.FAIL if isinstance(error, GateFailed) else Outcome.UNKNOWN
+            self._verdict(name, outcome, f"{error.what}: {error.because}")
+            return False
+        except HoldfastError as error:
+            self._verdict(name, Outcome.UNKNOWN, f"{error.what}: {error.because}")
+            return False
+        self._verdict(name, Outcome.PASS, "every step went well")
+        return True
+
+    def _verdict(self, name: str, outcome: Outcome, because: str) -> None:
+        gate = name.replace(" ", "-")
+        self.timeline.point("phase-verdict", gate=gate, outcome=outcome.value, because=because)
+
+
+def _check(options: VerifyOptions) -> None:
+    """Refuse what cannot work before anything is started."""
+    load_stack(options.stack)
+    if options.plant and options.plant not in plants():
+        raise UsageError(
+            f"there is no plant {options.plant}", because=f"known: {', '.join(plants())}", way_out="name one of those"
+        )
+    if options.source and not (Path(options.source) / "release.yaml").is_file():
+        raise Refused(
+            f"{options.source} holds no release.yaml", because="a release is built from it", way_out="check --from"
+        )
+
+
+def _tidy(home: Home) -> None:
+    """Keep the evidence (logs, journal, routes); data and releases of the throw-away stack go."""
+    from holdfast.infra.release import remove_releases
+
+    remove_releases(home.releases)
+    shutil.rmtree(home.data, ignore_errors=True)
+    (home.state / "secrets.json").unlink(missing_ok=True)
