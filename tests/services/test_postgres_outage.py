@@ -71,7 +71,8 @@ def test_a_connection_that_died_in_the_pool_fails_no_request(url: str, fragile_d
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE application_name = 'engine-blue-8'"
             )
-            assert httpx.post(f"{url}/v1/chat", json={"message": "x"}, timeout=10).status_code == 200
+            answer = httpx.post(f"{url}/v1/chat", json={"message": "x"}, timeout=10)
+            assert answer.status_code == 200, answer.text
 
 
 def test_an_engine_without_a_schema_is_not_ready_until_it_comes(

@@ -1,5 +1,8 @@
 """The schema: one head, a way back, and no constraint that would hide an effect written twice."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -54,5 +57,16 @@ def test_effects_are_found_by_a_run_s_prefix_with_the_index(dsn: str) -> None:
 
 def test_migrations_run_from_any_folder_by_environment(postgres: services.Postgres, tmp_path: Path) -> None:
     dsn = postgres.new_database("by_environment", migrated=False)
-    services.migrate(dsn, "head", by_environment=True)
+    script = "from alembic import command, config as c; config = c.Config(); "
+    script += f"config.set_main_option('script_location', {str(services.ROOT / 'migrations')!r}); "
+    argv = [sys.executable, "-P", "-c", script + "command.upgrade(config, 'head')"]
+    environ = os.environ | {"DATABASE_URL": dsn}
+    subprocess.run(argv, check=True, capture_output=True, cwd=tmp_path, env=environ, timeout=20)
     assert "effects" in tables(dsn)
+    del environ["DATABASE_URL"]
+    refused = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=environ, timeout=20)
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == "migrations: no database, because neither -x dsn=… nor DATABASE_URL is set; give one of them\n"
+    )

@@ -4,6 +4,7 @@ Each starter is a context manager: what it yields serves, what it leaves has end
 their own process group, and never by name.
 """
 
+import argparse
 import contextlib
 import importlib.util
 import json
@@ -22,6 +23,8 @@ from typing import Any
 import httpx
 import psycopg
 import yaml
+from alembic import command
+from alembic.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -148,23 +151,11 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         server.child.end(signal.SIGINT)
 
 
-def migrate(dsn: str, revision: str, direction: str = "upgrade", by_environment: bool = False) -> None:
-    """Run Alembic in a child process, from a folder that is not the repository's."""
-    dsn_argument = "" if by_environment else f"dsn={dsn}"
-    environ = os.environ | ({"DATABASE_URL": dsn} if by_environment else {})
-    argv = [sys.executable, "-P", "-c", ALEMBIC, str(ROOT / "migrations"), dsn_argument, direction, revision]
-    subprocess.run(argv, check=True, capture_output=True, cwd="/", env=environ)
-
-
-ALEMBIC = """
-import argparse, sys
-from alembic import command
-from alembic.config import Config
-folder, dsn_argument, direction, revision = sys.argv[1:]
-config = Config(cmd_opts=argparse.Namespace(x=[dsn_argument] if dsn_argument else []))
-config.set_main_option("script_location", folder)
-getattr(command, direction)(config, revision)
-"""
+def migrate(dsn: str, revision: str, direction: str = "upgrade") -> None:
+    """Run Alembic on migrations/ in this process."""
+    config = Config(cmd_opts=argparse.Namespace(x=[f"dsn={dsn}"]))
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    getattr(command, direction)(config, revision)
 
 
 @dataclass

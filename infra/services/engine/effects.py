@@ -7,7 +7,8 @@ be left behind by any crash. A concurrent claim of the same key waits for the fi
 import asyncio
 import logging
 import select
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ from services.common.config import Postgres
 from services.common.env import Identity
 from services.engine.answers import Answer
 from services.engine.call import Call
+
+AsyncConnection = psycopg.AsyncConnection[Any]
 
 EXECUTE = """
 WITH claimed AS (
@@ -86,7 +89,6 @@ class EffectStore:
             max_size=config.pool_max,
             timeout=config.wait_s,
             reconnect_timeout=RECONNECT_S,
-            check=check_when_suspicious,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": 1,
@@ -129,7 +131,7 @@ class EffectStore:
     async def query(self, statement: str, parameters: Mapping[str, object] | None = None) -> TupleRow | None:
         """The first row of one autocommitted statement. Raises NotExecuted, MaybeExecuted."""
         try:
-            async with asyncio.timeout(self._longest_s), self._pool.connection() as connection:
+            async with asyncio.timeout(self._longest_s), self._connection() as connection:
                 return await (await connection.execute(statement, parameters)).fetchone()
         except (PoolTimeout, PoolClosed) as error:
             raise NotExecuted(f"no connection to PostgreSQL: {error}") from error
@@ -137,6 +139,21 @@ class EffectStore:
             raise MaybeExecuted("PostgreSQL did not answer") from error
         except psycopg.Error as error:
             raise _judged(error) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that is alive when it is handed out.
+
+        The pool's own `check` pauses for a second and more after each dead connection; after an outage all are dead, so
+        here they are thrown away at once.
+        """
+        while not _alive(connection := await self._pool.getconn()):
+            await connection.close()
+            await self._pool.putconn(connection)
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
 
     async def schema_present(self) -> bool:
         """PostgreSQL answers and has the tables."""
@@ -153,16 +170,14 @@ class EffectStore:
         return msgspec.json.decode(row[0], type=Answer)
 
 
-async def check_when_suspicious(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Refuse a connection that died in the pool, before a statement is sent on it.
+def _alive(connection: AsyncConnection) -> bool:
+    """False for a connection that died in the pool: no statement may be sent on it.
 
-    An idle connection has nothing to read. If it has, the server said that it ends the session, or closed the socket;
-    only then is a round trip worth its price.
+    An idle connection has nothing to read. If it has, the server said that it ends the session, or closed the socket.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    return not poll.poll(0)
 
 
 def _judged(error: psycopg.Error) -> NotExecuted | MaybeExecuted:
