@@ -6,11 +6,15 @@ import asyncio
 import socket
 import ssl
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from holdfast.errors import UsageError
 from holdfast.load.connection import HttpConnection, User
+
+WARM_UP_TIMEOUT = 2.0
+"""Seconds that opening the first connections may take; after that the load begins without them."""
 
 
 class Taker(User, Protocol):
@@ -58,14 +62,19 @@ class Pool:
     async def warm_up(self, count: int) -> None:
         """Look the host up once and open `count` connections; a target that is down is found out by the requests."""
         loop = asyncio.get_running_loop()
-        try:
+        with suppress(OSError):
             found = await loop.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
             self._host = str(found[0][4][0])
-            opened = await asyncio.gather(*(self._dial(self._member()) for _ in range(min(count, self._limit))))
+        await asyncio.gather(*(self._warm_one() for _ in range(min(count, self._limit))))
+
+    async def _warm_one(self) -> None:
+        connection = self._member()
+        try:
+            async with asyncio.timeout(WARM_UP_TIMEOUT):
+                await self._dial(connection)
         except OSError:
-            self._all.clear()
-            return
-        for connection in opened:
+            self.closed(connection)
+        else:
             self.released(connection)
 
     def take(self, taker: Taker, *, new: bool) -> None:
@@ -158,9 +167,8 @@ class Pool:
         self._all.add(connection)
         return connection
 
-    async def _dial(self, connection: HttpConnection) -> HttpConnection:
+    async def _dial(self, connection: HttpConnection) -> None:
         name = self._name if self._tls else None
         await asyncio.get_running_loop().create_connection(
             lambda: connection, self._host, self._port, ssl=self._tls, server_hostname=name
         )
-        return connection
