@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
+from holdfast.infra.bluegreen.page import said
 from holdfast.infra.bluegreen.ports import Ports
 from holdfast.infra.bluegreen.release import HOLD, RELEASE
 from holdfast.infra.bluegreen.rollback import ROLLBACK
@@ -18,7 +19,7 @@ from holdfast.infra.home import Home
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
 from holdfast.infra.target import Target
-from holdfast.journal import Journal, Operation, Step, back, walk
+from holdfast.journal import Journal, Operation, Step, back, nothing, walk
 from holdfast.timeline import Timeline
 
 PROTOCOLS: dict[str, tuple[Step[Context], ...]] = {"deploy": RELEASE, "rollback": ROLLBACK}
@@ -135,7 +136,10 @@ class Desk:
         check_release(release)
         self._plan(release, services, None)
         self.ports.schema.check(release.manifest.schema_range.oldest, release.manifest.schema_range.newest)
-        return [(step.name, (step.act.__doc__ or "").strip(), (step.undo.__doc__ or "").strip()) for step in RELEASE]
+        return [
+            (step.name, said(step.act.__doc__), "" if step.undo is nothing else said(step.undo.__doc__))
+            for step in RELEASE
+        ]
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def deploy(
             print_json([{"step": name, "does": does, "undo": undo} for name, does, undo in steps])
         else:
             for number, (name, does, undo) in enumerate(steps, 1):
-                click.echo(f"{number:2}. {name}: {does}{'' if undo.startswith('The undo of') else '; undo: ' + undo}")
+                click.echo(f"{number:2}. {name}: {does}{'; undo: ' + undo if undo else ''}")
         return 0
     hold_s = duration(hold) if hold is not None else None
     done = deploy(stack, home, version, services=services, until=until, hold_s=hold_s, quiet=quiet)

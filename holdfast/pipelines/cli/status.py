@@ -41,6 +41,8 @@ def _lines(found: StackStatus) -> list[str]:
         again = f", started again {unit.restarts} times (last exit {unit.last_exit})" if unit.restarts else ""
         lines.append(f"process  {unit.name}: {'runs' if unit.alive else 'does not run'} (pid {unit.pid}){again}")
     operation = found.operation
+    if found.trouble:
+        return [*lines, *found.trouble.splitlines()]
     if operation is None:
         return [*lines, "release  no operation is open"]
     return [*lines, f"release  {operation.name} {operation.version}: {operation.says}", *_ways(operation.ways)]
