@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 from holdfast.load.arrivals import SECOND
+from holdfast.measures import nearest_rank
 
 TICK = 0.010
 """Seconds between two looks at the clock: a loop that stood still is found out with this resolution."""
@@ -40,8 +40,3 @@ class Health:
         self.worst_stall = max(self.worst_stall, self.stall)
         self.last_sample, self.last_cpu, self.stall = at, cpu, 0
         return figures
-
-
-def nearest_rank(values: list[int], share: float) -> int:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank); 0 of none."""
-    return sorted(values)[max(ceil(share * len(values)), 1) - 1] if values else 0

@@ -48,7 +48,7 @@ class TestNothingLost:
         h.switch(0.9, "blue", "green", token=41)
         h.request(1.0, effect=True)
         (named,) = judged(h, NothingLost()).evidence["requests"]["lost"]
-        assert named["live"] == ["switch 41"]
+        assert named["live"] == ["switch gateway blue → green"]
 
     def test_two_effects_of_one_request_fail(self) -> None:
         h = HistoryOf()

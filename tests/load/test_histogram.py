@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from holdfast.load.health import nearest_rank
 from holdfast.load.histogram import Histogram
+from holdfast.measures import nearest_rank
 
 MS = 1_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from support.load_history import RUN_ID, HistoryOf
 
 from holdfast.ledger import FAILED, UNKNOWN
-from holdfast.load.measures import latencies, recoveries, stream_of, switches, traffic, users_traffic
+from holdfast.measures import latencies, recoveries, stream_of, switches, traffic, users_traffic
 
 
 def test_a_switch_counts_the_failed_requests_around_it_and_names_them() -> None:

@@ -17,9 +17,9 @@ from holdfast.children import Identity, identify
 from holdfast.errors import EnvironmentFailed
 from holdfast.ledger import ACKNOWLEDGED, UNKNOWN
 from holdfast.load.gates import Generator
-from holdfast.load.health import nearest_rank
 from holdfast.load.probe import probe
 from holdfast.load.process import LoadPlan, LoadProcess
+from holdfast.measures import nearest_rank
 from holdfast.run import Run, read_history
 from holdfast.timeline import points, spans
 from holdfast.verdict import Outcome

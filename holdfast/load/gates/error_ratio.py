@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.load.measures import outside_faults, succeeded, traffic
+from holdfast.measures import outside_faults, succeeded, traffic
 from holdfast.run import History
 from holdfast.verdict import Outcome, Verdict
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from holdfast.load.measures import latencies, outside_faults, traffic
+from holdfast.measures import latencies, outside_faults, traffic
 from holdfast.run import History
 from holdfast.verdict import Outcome, Verdict
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.ledger import Request
-from holdfast.load.measures import live_at, succeeded
+from holdfast.measures import SECOND, Live, succeeded
 from holdfast.run import History
 from holdfast.verdict import Outcome, Verdict
 
@@ -33,11 +31,11 @@ class NothingLost:
         }
         if not found.complete:
             return self._say(Outcome.UNKNOWN, "the effects could not be read", counts)
-        known = {r.id: r for r in history.requests}
         wrong = {"lost": found.lost, "duplicated": found.duplicated, "unexplained": found.unexplained}
         if any(wrong.values()):
             because = ", ".join(f"{len(ids)} {what}" for what, ids in wrong.items() if ids)
-            named = {what: [_named(history, known.get(id_), id_) for id_ in ids[:NAMED]] for what, ids in wrong.items()}
+            naming = _Naming(history)
+            named = {what: [naming.of(id_) for id_ in ids[:NAMED]] for what, ids in wrong.items()}
             return self._say(Outcome.FAIL, because, {**counts, "requests": named})
         if not expected:
             return self._say(Outcome.UNKNOWN, "no successful request had to leave an effect", counts)
@@ -47,11 +45,20 @@ class NothingLost:
         return Verdict(gate=self.name, outcome=outcome, because=because, evidence=evidence)
 
 
-def _named(history: History, request: Request | None, id_: str) -> dict[str, Any]:
-    """A request and what was live between its intended start and its end."""
-    if request is None:
-        return {"id": id_, "route": "", "live": []}
-    start = request.offered.intended
-    end = request.settled.at if request.settled else start
-    live: Sequence[str] = live_at(history, start, end)
-    return {"id": id_, "route": request.offered.route, "at_s": (start - history.info.started) / 1e9, "live": live}
+class _Naming:
+    """Says of a request when it was meant to start (seconds into the run) and what was live from then to its end."""
+
+    def __init__(self, history: History) -> None:
+        self._known = {r.id: r for r in history.requests}
+        self._live = Live(history)
+        self._started = history.info.started
+
+    def of(self, id_: str) -> dict[str, Any]:
+        """Name one; of an effect that nobody asked for, there is only the id."""
+        request = self._known.get(id_)
+        if request is None:
+            return {"id": id_, "route": "", "live": []}
+        start = request.offered.intended
+        end = request.settled.at if request.settled else start
+        at_s = (start - self._started) / SECOND
+        return {"id": id_, "route": request.offered.route, "at_s": at_s, "live": self._live.between(start, end)}

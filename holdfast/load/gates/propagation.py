@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from holdfast.load.health import nearest_rank
-from holdfast.load.measures import switches
+from holdfast.measures import nearest_rank, switches
 from holdfast.run import History
 from holdfast.verdict import Outcome, Verdict
 

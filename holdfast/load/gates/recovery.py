@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from holdfast.load.measures import FaultRecovery, recoveries
+from holdfast.measures import FaultRecovery, recoveries
 from holdfast.run import History
 from holdfast.verdict import Outcome, Verdict
 
