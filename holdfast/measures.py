@@ -131,7 +131,7 @@ def live_at(history: History, start: int, end: int) -> list[str]:
 
 
 def switch_label(point: Event) -> str:
-    """A switch in a few words: `switch gateway blue → green`; the first one comes from nowhere: `switch gateway → blue`."""
+    """A switch in a few words: `switch gateway blue → green`; the first comes from nowhere: `switch gateway → blue`."""
     to = point.data.get("to")
     services = list(to) if isinstance(to, dict) else []
     moves = (f"{name} {_color(point, 'from', name)} → {_color(point, 'to', name)}" for name in services)
