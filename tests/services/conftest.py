@@ -49,12 +49,14 @@ def slow_config(folder: Path) -> Path:
 def engine(folder: Path, dsn: str, slow_config: Path) -> Iterator[services.Service]:
     with services.engine(folder, dsn, slow_config) as running:
         yield running
+        idle(running)
 
 
 @pytest.fixture(scope="session")
 def gateway(folder: Path, engine: services.Service, redis: services.Redis, config: Path) -> Iterator[services.Service]:
     with services.gateway(folder, engine.address, redis.url, config) as running:
         yield running
+        idle(running)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +65,7 @@ def other_gateway(
 ) -> Iterator[services.Service]:
     with services.gateway(folder, engine.address, redis.url, config, "gateway-green-1") as running:
         yield running
+        idle(running)
 
 
 @pytest.fixture
@@ -81,6 +84,11 @@ def effects(dsn: str) -> Effects:
             return [row[0] for row in connection.execute(sql, (request_id,))]
 
     return read
+
+
+def idle(service: services.Service) -> None:
+    """The world is back to normal: no test left a request in flight."""
+    services.wait_until(lambda: service.metric("service_in_flight") == 0, "nothing is in flight", seconds=5)
 
 
 _numbers = itertools.count(1)

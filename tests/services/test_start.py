@@ -52,6 +52,13 @@ def test_a_port_that_is_no_port_is_named(config: Path) -> None:
     assert "SERVICE_PORT must be a port" in said
 
 
+@pytest.mark.parametrize(("name", "variable"), [("gateway", "REDIS_URL"), ("engine", "DATABASE_URL")])
+def test_an_address_that_is_none_is_named_in_one_line(name: str, variable: str, config: Path) -> None:
+    code, said = refused(name, told(name, config) | {variable: "nonsense here"})
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"{name}: {variable}: ")
+
+
 @pytest.mark.parametrize("name", ["gateway", "engine"])
 def test_a_taken_port_is_named_in_one_line(name: str, config: Path) -> None:
     environ = told(name, config)

@@ -42,12 +42,12 @@ class EngineEnv:
     database_url: str
 
 
-class MissingEnv(Exception):
+class BadEnv(Exception):
     """A variable is absent or not usable; the text is one line for a person."""
 
 
 def gateway_env(environ: Mapping[str, str] = os.environ) -> GatewayEnv:
-    """The gateway's environment. Raises MissingEnv."""
+    """The gateway's environment. Raises BadEnv."""
     return GatewayEnv(
         identity=_identity("gateway", environ),
         host=_text(environ, "SERVICE_HOST"),
@@ -60,7 +60,7 @@ def gateway_env(environ: Mapping[str, str] = os.environ) -> GatewayEnv:
 
 
 def engine_env(environ: Mapping[str, str] = os.environ) -> EngineEnv:
-    """The engine's environment. Raises MissingEnv."""
+    """The engine's environment. Raises BadEnv."""
     return EngineEnv(
         identity=_identity("engine", environ),
         host=_text(environ, "SERVICE_HOST"),
@@ -89,12 +89,12 @@ def _identity(service: str, environ: Mapping[str, str]) -> Identity:
 def _text(environ: Mapping[str, str], name: str) -> str:
     value = environ.get(name, "")
     if not value:
-        raise MissingEnv(f"{name} is not set; the stack's supervisor sets it, see infra/services/README.md")
+        raise BadEnv(f"{name} is not set; the stack's supervisor sets it, see infra/services/README.md")
     return value
 
 
 def _port(environ: Mapping[str, str], name: str) -> int:
     value = _text(environ, name)
     if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise MissingEnv(f"{name} must be a port from 1 to 65535, got {value!r}")
+        raise BadEnv(f"{name} must be a port from 1 to 65535, got {value!r}")
     return int(value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 import uvloop
 
 from services.common.config import BadConfig
-from services.common.env import Identity, MissingEnv, refuse_to_start
+from services.common.env import BadEnv, Identity, refuse_to_start
 from services.common.http import PortTaken
 from services.common.log import lifecycle_event
 
@@ -18,7 +18,7 @@ def run(service: str, serve: Callable[[], Coroutine[None, None, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())
-    except (MissingEnv, BadConfig) as error:
+    except (BadEnv, BadConfig) as error:
         refuse_to_start(service, str(error))
     except PortTaken as error:
         refuse_to_start(service, str(error), exit_code=1)

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import msgspec
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from services.common.config import Postgres
-from services.common.env import Identity
+from services.common.env import BadEnv, Identity
 from services.engine.answers import Answer
 from services.engine.call import Call
 
@@ -76,9 +77,13 @@ class Store(Protocol):
 
 
 class EffectStore:
-    """Effects in PostgreSQL, by a small pool that opens in the background and reconnects by itself."""
+    """Effects in PostgreSQL, by a small pool that opens in the background and reconnects by itself. Raises BadEnv."""
 
     def __init__(self, identity: Identity, database_url: str, config: Postgres) -> None:
+        try:
+            conninfo_to_dict(database_url)
+        except psycopg.ProgrammingError as error:
+            raise BadEnv(f"DATABASE_URL: {error}".strip()) from error
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # an outage is one lifecycle event, not a line a try
         self._identity = identity
         self._longest_s = config.wait_s + config.statement_s + 1.0

@@ -25,7 +25,7 @@ STOP_GRACE_S = 0.5
 
 
 async def engine(wrap_app: WrapApp, wrap_store: WrapStore) -> None:
-    """One engine from start to end. Raises MissingEnv, BadConfig, PortTaken."""
+    """One engine from start to end. Raises BadEnv, BadConfig, PortTaken."""
     environment = env.engine_env()
     settings = config.load(environment.config)
     identity = environment.identity

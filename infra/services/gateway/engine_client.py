@@ -141,5 +141,7 @@ def failure_of(error: aio.AioRpcError, may_have_been_retried: bool) -> Failure:
 
 
 def _never_executed(error: aio.AioRpcError) -> bool:
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # no such method, or no such route on the way
+        return True
     said = any(key == "x-request-executed" and value == "no" for key, value in error.trailing_metadata() or ())
     return said or any(phrase in (error.details() or "") for phrase in NEVER_DISPATCHED)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 from services.common.config import Stream
-from services.common.env import Identity
+from services.common.env import BadEnv, Identity
 from services.common.log import lifecycle_event
 from services.gateway.sse import Event
 
@@ -49,8 +49,21 @@ class EventLog:
         self.available = True
 
     def load(self) -> None:
-        """Import the client: 0.3 CPU seconds, which a thread may spend while the process already serves."""
-        import redis.asyncio  # noqa: F401
+        """Import and build the client: 0.05 CPU seconds, 0.3 without bytecode, which a thread may spend while the
+        process already serves. Raises BadEnv for a URL that is none."""
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        try:
+            self._client = Redis.from_url(
+                self._url,
+                socket_connect_timeout=CONNECT_TIMEOUT_S,
+                socket_timeout=ANSWER_TIMEOUT_S,
+                retry=Retry(NoBackoff(), 1),  # one more try: a connection may have died in the pool
+            )
+        except ValueError as error:
+            raise BadEnv(f"REDIS_URL: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -88,10 +101,10 @@ class EventLog:
     async def _redis(self) -> AsyncIterator["Redis"]:
         from redis.exceptions import RedisError, ResponseError
 
-        if time.monotonic() < self._rest_until:
-            raise Away("Redis failed a moment ago")
+        if self._client is None or time.monotonic() < self._rest_until:
+            raise Away("not loaded yet, or failed a moment ago")
         try:
-            yield self._connected()
+            yield self._client
         except ResponseError as error:
             if "equal or smaller" in str(error):
                 raise Late from error
@@ -99,20 +112,6 @@ class EventLog:
         except (RedisError, OSError) as error:
             raise self._lost(error) from error
         self._note(available=True)
-
-    def _connected(self) -> "Redis":
-        if self._client is None:
-            from redis.asyncio import Redis
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-
-            self._client = Redis.from_url(
-                self._url,
-                socket_connect_timeout=CONNECT_TIMEOUT_S,
-                socket_timeout=ANSWER_TIMEOUT_S,
-                retry=Retry(NoBackoff(), 1),  # one more try: a connection may have died in the pool
-            )
-        return self._client
 
     def _lost(self, error: Exception) -> Away:
         self._rest_until = time.monotonic() + REST_S

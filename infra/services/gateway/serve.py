@@ -22,7 +22,7 @@ from services.gateway.routes import Routes
 
 
 async def gateway(wrap_app: WrapApp) -> None:
-    """One gateway from start to end. Raises MissingEnv, BadConfig, PortTaken."""
+    """One gateway from start to end. Raises BadEnv, BadConfig, PortTaken."""
     environment = env.gateway_env()
     settings = config.load(environment.config)
     identity = environment.identity
