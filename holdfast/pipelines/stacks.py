@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast.children import tagged
 from holdfast.errors import HoldfastError, Refused, UsageError
 from holdfast.infra.bluegreen.operations import describe_open
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.stack import COLORS, load_stack
-from holdfast.infra.supervisor.unit import Kept
+from holdfast.infra.supervisor.unit import STACK_TAG, Kept
 from holdfast.infra.target import RouteTable
 from holdfast.infra.targets.local.target import LocalTarget, read_live
 from holdfast.journal import Journal
@@ -118,6 +119,7 @@ def follow_log(home: str, process: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _status(target: LocalTarget) -> StackStatus:
+    _adopt(target)
     units = target.units() if target.home.root.exists() and target.supervisor.running() else {}
     table = read_live(target.home)
     operation, trouble = None, ""
@@ -135,6 +137,13 @@ def _status(target: LocalTarget) -> StackStatus:
         operation=operation,
         trouble=trouble,
     )
+
+
+def _adopt(target: LocalTarget) -> None:
+    """Where a killed supervisor left processes behind, start the next one: it adopts them."""
+    home = target.home.root
+    if home.exists() and not target.supervisor.running() and any(tagged(STACK_TAG, str(home))):
+        target.supervisor.ensure()
 
 
 def _operation(home: Home) -> OperationStatus | None:

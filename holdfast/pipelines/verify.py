@@ -19,7 +19,7 @@ from holdfast.infra.bluegreen.operations import Desk, Result
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.probes import http_get
 from holdfast.infra.release import build_release, plants
-from holdfast.infra.stack import Color, load_stack
+from holdfast.infra.stack import Color, Stack, load_stack
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.load.plan import LoadPlan
 from holdfast.load.process import LoadProcess
@@ -36,6 +36,7 @@ from holdfast.verdict import Outcome
 PROFILE = "verify"
 RECOVERY_TIMEOUT = 30.0
 LONGEST_LOAD_S = 170.0
+SHORT_WATCH_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def verify(options: VerifyOptions) -> tuple[Report, Path]:
         seed=options.seed,
     )  # fmt: skip
     home = Home(run.path / "stack")
-    target = LocalTarget(load_stack(options.stack), home, owner=identify(os.getpid()))
+    target = LocalTarget(_stack(options), home, owner=identify(os.getpid()))
     try:
         with Progress(quiet=options.quiet) as progress:
             run.timeline.listen(progress)
@@ -213,6 +214,15 @@ def _check(options: VerifyOptions) -> None:
         raise Refused(
             f"{options.source} holds no release.yaml", because="a release is built from it", way_out="check --from"
         )
+
+
+def _stack(options: VerifyOptions) -> Stack:
+    """The stack; a short run watches for a shorter time, still over its gates' least number of samples."""
+    stack = load_stack(options.stack)
+    if not options.short:
+        return stack
+    rules = msgspec.structs.replace(stack.release, watch_s=min(stack.release.watch_s, SHORT_WATCH_S))
+    return msgspec.structs.replace(stack, release=rules)
 
 
 def _tidy(home: Home) -> None:
