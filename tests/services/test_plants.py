@@ -94,7 +94,7 @@ def test_slow_300ms_delays_users_and_no_preview(
             httpx.get(url, headers=headers).raise_for_status()
             return time.monotonic() - begun
 
-        assert min(seconds() for _ in range(3)) >= 0.3
+        assert min(seconds() for _ in range(2)) >= 0.3
         assert min(seconds(**PREVIEW) for _ in range(3)) < 0.2
 
 

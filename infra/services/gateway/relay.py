@@ -48,14 +48,16 @@ class Relay:
         """The events after `position`, up to and including `done`. Raises Failure."""
         produce, late_at = position == 0, -1
         while True:
-            async with aclosing(self._produce(position) if produce else self._follow(position)) as source:
+            # After `late` the event is there: what cannot be read at once never can.
+            patience_s = 0.0 if late_at == position else self._config.takeover_s
+            async with aclosing(self._produce(position) if produce else self._follow(position, patience_s)) as source:
                 async for found in source:
                     position = found.number
                     yield found
                     if found.kind == DONE:
                         return
             if produce and late_at == position:
-                self.kept = False  # late twice at one place: what Redis keeps cannot be read, so go on without it
+                self.kept = False  # late twice at one place: go on without Redis
             elif produce:
                 produce, late_at = False, position
             else:
@@ -93,15 +95,18 @@ class Relay:
                 self.kept = False
                 self._metrics.stream_not_kept()
 
-    async def _follow(self, position: int) -> AsyncGenerator[Event, None]:
-        """Events that somebody else writes. Ends without `done` when nobody does."""
+    async def _follow(self, position: int, patience_s: float) -> AsyncGenerator[Event, None]:
+        """Events that somebody else writes. Ends without `done` when nobody did for `patience_s`."""
         last_progress = time.monotonic()
         try:
-            while time.monotonic() - last_progress < self._config.takeover_s:
+            while True:
                 for found in await self._log.after(self._ask.request_id, position):
                     position, last_progress = found.number, time.monotonic()
+                    patience_s = self._config.takeover_s
                     yield found
-                if await self._log.take_released(self._ask.request_id):
+                if time.monotonic() - last_progress >= patience_s or await self._log.take_released(
+                    self._ask.request_id
+                ):
                     return
                 await asyncio.sleep(FOLLOW_POLL_S)
         except Away:
