@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def main(plan_file: str) -> int:
     plan = msgspec.json.decode(Path(plan_file).read_bytes(), type=LoadPlan)
     signal.alarm(round(plan.bound) + ALARM_MARGIN)
     _tune_garbage_collection()
+    _go_first()
     try:
         run_load(plan, _obey_parent)
     except HoldfastError as error:
@@ -88,6 +90,17 @@ def _tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1_000)
+
+
+def _go_first() -> None:
+    """Run before ordinary processes where that is permitted (root): starts that are late spoil every figure.
+
+    Measured with three spinning processes on two cores at 200/s: lag p99 1.2 ms instead of 3.8; a nice value changes
+    nothing. The worker uses a few percent of a core, and the kernel keeps 5 % from real-time processes in any case.
+    Without the permission it runs like any other, and says how late it was.
+    """
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,13 @@ def test_a_generator_that_was_well_says_so(server: Server, run: Run, plan_of: Pl
     assert Generator(lag_p99_ms=100, stall_ms=500).judge(history).outcome is Outcome.PASS
 
 
+def test_the_worker_goes_before_ordinary_processes_where_that_is_permitted(server: Server, plan_of: PlanOf) -> None:
+    try_it = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+    permitted = subprocess.run([sys.executable, "-c", try_it], capture_output=True, check=False).returncode == 0
+    with LoadProcess.start(plan_of(server.url, PLAIN)) as load:
+        assert os.sched_getscheduler(load.pid) == (os.SCHED_RR if permitted else os.SCHED_OTHER)
+
+
 def test_stop_waits_for_what_is_in_flight_and_starts_no_more(run: Run, plan_of: PlanOf) -> None:
     with serving() as server:
         load = LoadProcess.start(plan_of(server.url, PLAIN, rate=200, duration="60s", timeout="20s"))
