@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,35 +38,32 @@ class SupervisorClient:
         """Start a supervisor when none answers. It adopts whatever an earlier one left running."""
         if self.running():
             return
-        owner = f"{self.owner.pid}:{self.owner.started}" if self.owner else ""
         for folder in ("state", "logs"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
-        with (self.home / "logs" / "supervisor.log").open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "holdfast.infra.supervisor.daemon",
-                    f"--home={self.home}",
-                    f"--owner={owner}",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-            )
+        pid = self._spawn()
         for _ in poll(time.monotonic() + START_TIMEOUT):
             if self.running():
                 return
-            if process.poll() not in (None, 0):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended and status:
                 break
+            if ended:  # another one held the home's lock, and may have been ending
+                pid = self._spawn()
         raise EnvironmentFailed(
             "the stack's supervisor did not start",
             because=f"see the end of {self.home / 'logs' / 'supervisor.log'}",
             way_out="correct what it says, then run the command again",
         )
+
+    def _spawn(self) -> int:
+        """Start the process in a session of its own; no object of this process waits for it, it outlives us."""
+        owner = f"{self.owner.pid}:{self.owner.started}" if self.owner else ""
+        module = "holdfast.infra.supervisor.daemon"
+        argv = [sys.executable, "-P", "-m", module, f"--home={self.home}", f"--owner={owner}"]
+        with (self.home / "logs" / "supervisor.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            files = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+            files += [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
+            return os.posix_spawn(sys.executable, argv, os.environ, file_actions=files, setsid=True)
 
     def units(self) -> dict[str, Kept]:
         """All units by name."""

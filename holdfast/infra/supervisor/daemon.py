@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,74 +23,102 @@ import msgspec
 
 from holdfast.children import Identity, end, identify, tagged
 from holdfast.durable import replace_file
-from holdfast.errors import HoldfastError
+from holdfast.errors import EnvironmentFailed, HoldfastError, UsageError
 from holdfast.infra.supervisor.unit import STACK_TAG, UNIT_TAG, Answer, Call, Kept, State
+from holdfast.infra.supervisor.waiting import ended
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
 STEADY_AFTER = 10.0
 OWNER_GONE_GRACE = 2.0
+SHUTDOWN = Call(verb="shutdown")
 
 
 class Supervisor:
-    """Units, their processes, and the calls on the socket."""
+    """Units, their processes, and the calls on the socket.
+
+    Calls that change something are carried out one after the other, in the order of their arrival; waiting for a
+    process to end never keeps the others from being watched and started again.
+    """
 
     def __init__(self, home: Path, owner: Identity | None) -> None:
         self.home = home
+        self.owner = owner
         self.path = home / "state" / "units.json"
-        self.state = self._read(owner)
+        self.state = self._read()
         self.watched: dict[str, int] = {}
         self.children: set[int] = set()
+        self.turn = asyncio.Lock()
+        self.ending = False
         self.ended = asyncio.Event()
         self.restarts: dict[str, asyncio.TimerHandle] = {}
         self.short_lives: dict[str, int] = {}
 
     # -- start and adoption ----------------------------------------------------------------------------------------
 
-    def adopt(self) -> None:
+    async def adopt(self) -> None:
         """Take over what runs already; start again what should run and does not."""
-        running = {env.get(UNIT_TAG, ""): identity for identity, env in tagged(STACK_TAG, str(self.home))}
         if self.state.owner and not self.state.owner.alive():
             self.log("the owner is gone: ending its stack")
-            self._end_all(OWNER_GONE_GRACE, extra=running.values())
-            self.ended.set()
-            return
-        for name, identity in running.items():
-            if name in self.state.units:
-                self.state.units[name].identity = identity
-            else:
+            await self._end_all(OWNER_GONE_GRACE)
+            self.ending = False
+        self.state.owner = self.owner or self.state.owner
+        for name, identity in self._running().items():
+            kept = self.state.units.get(name)
+            if kept is None:
                 self.log(f"ending {name or 'a process'} (pid {identity.pid}): no unit of that name is wanted")
-                end(identity, grace=OWNER_GONE_GRACE)
-        for kept in list(self.state.units.values()):
-            if kept.stopping:
-                self._stop(kept)
-            elif kept.alive():
+                await asyncio.to_thread(end, identity, grace=OWNER_GONE_GRACE)
+            elif not kept.alive():
+                kept.identity = identity
+        for kept in self.state.units.values():
+            if kept.alive() and not kept.stopping:
                 self._watch(kept)
                 self.log(f"adopted {kept.unit.name} (pid {kept.identity.pid if kept.identity else 0})")
-            else:
-                self._spawn(kept)
-        self.save()
+            elif not kept.stopping:
+                self._spawn_or_retry(kept)
+        self._save_or_log()
+
+    def _running(self) -> dict[str, Identity]:
+        """The processes of this stack by unit; of a unit that forked, the process that began first."""
+        found: dict[str, Identity] = {}
+        for identity, environment in tagged(STACK_TAG, str(self.home)):
+            name = environment.get(UNIT_TAG, "")
+            if name not in found or identity.started < found[name].started:
+                found[name] = identity
+        return found
 
     def watch_owner(self) -> None:
         """End the stack when the owner's process ends."""
         if self.state.owner is None:
             return
+        loop = asyncio.get_running_loop()
         try:
             fd = os.pidfd_open(self.state.owner.pid)
         except OSError:
-            self._owner_gone()
+            self._owner_gone(None)
             return
-        asyncio.get_running_loop().add_reader(fd, self._owner_gone)
+        loop.add_reader(fd, self._owner_gone, fd)
 
-    def _owner_gone(self) -> None:
+    def _owner_gone(self, fd: int | None) -> None:
+        """End the stack at once, whatever is being carried out."""
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
         self.log("the owner is gone: ending its stack")
-        self._end_all(OWNER_GONE_GRACE)
-        self.ended.set()
+        self.owner_end = asyncio.create_task(self._end_all(OWNER_GONE_GRACE))
+        self.owner_end.add_done_callback(lambda _: self.ended.set())
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    def answer(self, call: Call) -> Answer:
-        """Carry out one call."""
+    async def answer(self, call: Call) -> Answer:
+        """Carry out one call: a question at once, anything else when its turn has come."""
+        if call.verb == "ping":
+            return self._ping()
+        async with self.turn:
+            return await self._carry_out(call)
+
+    async def _carry_out(self, call: Call) -> Answer:
+        if self.ending:
+            return Answer(error="the stack is ending")
         if call.token is not None and call.token < self.state.token:
             return Answer(
                 refused=True,
@@ -99,7 +126,6 @@ class Supervisor:
             )
         self.state.token = max(self.state.token, call.token or 0)
         verbs = {
-            "ping": self._ping,
             "start": self._call_start,
             "stop": self._call_stop,
             "signal": self._call_signal,
@@ -109,59 +135,60 @@ class Supervisor:
         if call.verb not in verbs:
             return Answer(error=f"unknown verb {call.verb}")
         try:
-            return verbs[call.verb](call)
-        except (HoldfastError, OSError) as error:
+            await verbs[call.verb](call)
+        except HoldfastError as error:
+            return Answer(error=f"{error.what}: {error.because}")
+        except OSError as error:
             return Answer(error=str(error))
+        return self._ping()
 
-    def _ping(self, _: Call) -> Answer:
+    def _ping(self) -> Answer:
         owner = self.state.owner.pid if self.state.owner else None
         return Answer(pid=os.getpid(), units=self.state.units, owner=owner)
 
-    def _call_start(self, call: Call) -> Answer:
+    async def _call_start(self, call: Call) -> None:
         if call.unit is None:
-            return Answer(error="start needs a unit")
+            raise UsageError("start needs a unit")
         kept = self.state.units.get(call.unit.name)
         if kept and kept.alive() and kept.unit == call.unit:
             kept.expires_at = None
         else:
             if kept:
-                self._stop(kept)
+                await self._stop_together([kept])
             kept = Kept(unit=call.unit)
             self.state.units[call.unit.name] = kept
             self.save()  # the intent: a process that starts now is wanted, also by the next supervisor
             self._spawn(kept)
         self.save()
-        return self._ping(call)
 
-    def _call_stop(self, call: Call) -> Answer:
+    async def _call_stop(self, call: Call) -> None:
         wanted = [self.state.units[name] for name in call.names if name in self.state.units]
         for kept in wanted:
             kept.stopping = True
+        self._save_or_log()
+        await self._stop_together(wanted)
         self.save()
-        self._stop_together(wanted)
-        self.save()
-        return self._ping(call)
 
-    def _call_signal(self, call: Call) -> Answer:
-        for name in call.names:
-            kept = self.state.units.get(name)
-            if kept is None or kept.identity is None or not kept.identity.send(call.number):
-                return Answer(error=f"{name} does not run")
-        return self._ping(call)
+    async def _call_signal(self, call: Call) -> None:
+        missed = [name for name in call.names if not self._send(name, call.number)]
+        if missed:
+            raise EnvironmentFailed("not every unit got the signal", because=f"{', '.join(missed)} does not run")
 
-    def _call_expire(self, call: Call) -> Answer:
+    def _send(self, name: str, number: int) -> bool:
+        kept = self.state.units.get(name)
+        return kept is not None and kept.identity is not None and kept.identity.send(number)
+
+    async def _call_expire(self, call: Call) -> None:
         missing = [name for name in call.names if name not in self.state.units]
         if missing:
-            return Answer(error=f"no such unit: {', '.join(missing)}")
+            raise EnvironmentFailed("no such unit", because=", ".join(missing))
         for name in call.names:
             self.state.units[name].expires_at = call.at
         self.save()
-        return self._ping(call)
 
-    def _call_shutdown(self, call: Call) -> Answer:
-        self._end_all(None)
+    async def _call_shutdown(self, _: Call) -> None:
+        await self._end_all(None)
         asyncio.get_running_loop().call_soon(self.ended.set)
-        return self._ping(call)
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -221,12 +248,15 @@ class Supervisor:
         if self.state.units.get(kept.unit.name) is not kept or kept.stopping:
             return
         kept.restarts += 1
+        self._spawn_or_retry(kept)
+        self._save_or_log()
+
+    def _spawn_or_retry(self, kept: Kept) -> None:
         try:
             self._spawn(kept)
         except OSError as error:
             self.log(f"could not start {kept.unit.name}: {error}")
             self.restarts[kept.unit.name] = asyncio.get_running_loop().call_later(LONGEST_BACKOFF, self._restart, kept)
-        self._save_or_log()
 
     def _reap(self, identity: Identity | None) -> int | None:
         if identity is None or identity.pid not in self.children:
@@ -236,11 +266,8 @@ class Supervisor:
             return os.waitstatus_to_exitcode(os.waitpid(identity.pid, 0)[1])
         return None
 
-    def _stop(self, kept: Kept, grace: float | None = None) -> None:
-        self._stop_together([kept], grace)
-
-    def _stop_together(self, wanted: list[Kept], grace: float | None = None) -> None:
-        """Ask all of them to end, then wait for each; one that does not end in its grace is killed."""
+    async def _stop_together(self, wanted: list[Kept], grace: float | None = None) -> None:
+        """Ask all of them to end and wait; one that does not end in its grace is killed."""
         for kept in wanted:
             kept.stopping = True
             self._unwatch(kept.unit.name)
@@ -248,37 +275,45 @@ class Supervisor:
                 timer.cancel()
             if kept.identity:
                 kept.identity.send(kept.unit.stop_signal)
-        began = time.monotonic()
-        for kept in wanted:
-            allowed = kept.unit.grace if grace is None else grace
-            left = max(0.0, allowed - (time.monotonic() - began))
-            if kept.identity and not kept.identity.wait(left):
-                self.log(f"{kept.unit.name} did not end within {allowed} s: killed")
-                kept.identity.send(signal.SIGKILL)
-                kept.identity.wait(2)
-            self._reap(kept.identity)
-            self.state.units.pop(kept.unit.name, None)
+        await asyncio.gather(*(self._see_end(kept, kept.unit.grace if grace is None else grace) for kept in wanted))
 
-    def _end_all(self, grace: float | None, extra: Iterable[Identity] = ()) -> None:
+    async def _see_end(self, kept: Kept, grace: float) -> None:
+        if kept.identity and not await ended(kept.identity, grace):
+            self.log(f"{kept.unit.name} did not end within {grace} s: killed")
+            kept.identity.send(signal.SIGKILL)
+            await ended(kept.identity, 2)
+        self._reap(kept.identity)
+        self.state.units.pop(kept.unit.name, None)
+
+    async def _end_all(self, grace: float | None) -> None:
+        self.ending = True
         for order in sorted({kept.unit.order for kept in self.state.units.values()}, reverse=True):
-            self._stop_together([k for k in self.state.units.values() if k.unit.order == order], grace)
-        for identity in extra:
-            end(identity, grace=OWNER_GONE_GRACE)
+            await self._stop_together([k for k in self.state.units.values() if k.unit.order == order], grace)
         for identity, _ in tagged(STACK_TAG, str(self.home)):
             end(identity, grace=OWNER_GONE_GRACE)
         self.state.owner = None
         self._save_or_log()
 
+    async def finish_stops(self) -> None:
+        """End what an earlier supervisor was ending when it was killed."""
+        async with self.turn:
+            await self._stop_together([kept for kept in self.state.units.values() if kept.stopping])
+            self._save_or_log()
+
     async def expire(self) -> None:
-        """End the units whose hold is over, twice a second."""
+        """End the units whose hold is over, looking twice a second."""
         while not self.ended.is_set():
-            due = [k for k in self.state.units.values() if k.expires_at and k.expires_at <= time.time()]
-            if due:
-                self.log(f"the hold is over: ending {', '.join(k.unit.name for k in due)}")
-                self._stop_together(due)
-                self._save_or_log()
+            async with self.turn:
+                await self._end_expired()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.ended.wait(), 0.5)
+
+    async def _end_expired(self) -> None:
+        due = [k for k in self.state.units.values() if k.expires_at and k.expires_at <= time.time()]
+        if due and not self.ending:
+            self.log(f"the hold is over: ending {', '.join(k.unit.name for k in due)}")
+            await self._stop_together(due)
+            self._save_or_log()
 
     # -- state -----------------------------------------------------------------------------------------------------
 
@@ -293,18 +328,16 @@ class Supervisor:
         except HoldfastError as error:
             self.log(str(error))
 
-    def _read(self, owner: Identity | None) -> State:
+    def _read(self) -> State:
         try:
-            state = msgspec.json.decode(self.path.read_bytes(), type=State)
+            return msgspec.json.decode(self.path.read_bytes(), type=State)
         except (FileNotFoundError, msgspec.DecodeError):
-            return State(stack=str(self.home), owner=owner)
-        if owner:
-            state.owner = owner
-        return state
+            return State(stack=str(self.home))
 
     def log(self, text: str) -> None:
-        """One line to the supervisor's own log."""
-        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+        """One line to the supervisor's own log, where the disk takes it."""
+        with suppress(OSError):
+            print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 def _age(identity: Identity | None) -> float:
@@ -318,16 +351,18 @@ async def serve(home: Path, owner: Identity | None) -> None:
     """Adopt, listen, and go on until told to end."""
     supervisor = Supervisor(home, owner)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, lambda: supervisor.answer(Call(verb="shutdown")))
+    asked: set[asyncio.Task[Answer]] = set()
+    loop.add_signal_handler(signal.SIGTERM, lambda: asked.add(loop.create_task(supervisor.answer(SHUTDOWN))))
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    supervisor.adopt()
+    await supervisor.adopt()
     supervisor.watch_owner()
     server = await asyncio.start_unix_server(lambda r, w: _talk(supervisor, r, w), sock=_listen(home))
-    expiring = asyncio.create_task(supervisor.expire())
+    background = [asyncio.create_task(supervisor.finish_stops()), asyncio.create_task(supervisor.expire())]
     await supervisor.ended.wait()
     await asyncio.sleep(0.05)  # let the answer to `shutdown` reach its caller
     server.close()
-    expiring.cancel()
+    for task in background:
+        task.cancel()
     (home / "supervisor.sock").unlink(missing_ok=True)
 
 
@@ -335,7 +370,7 @@ async def _talk(supervisor: Supervisor, reader: asyncio.StreamReader, writer: as
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         while line := await reader.readline():
             call = msgspec.json.decode(line, type=Call)
-            writer.write(msgspec.json.encode(supervisor.answer(call)) + b"\n")
+            writer.write(msgspec.json.encode(await supervisor.answer(call)) + b"\n")
             await writer.drain()
     writer.close()
 
@@ -360,6 +395,7 @@ def main() -> int:
     parser.add_argument("--owner", default="", help="PID:START of the process whose end ends the stack")
     arguments = parser.parse_args()
     home: Path = arguments.home
+    os.chdir("/")
     lock = os.open(home / "state" / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

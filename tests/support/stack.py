@@ -1,0 +1,204 @@
+"""The stack `sparkle` in a folder of a test's own: real PostgreSQL, Redis, Envoy and services, with quick rules.
+
+A stack is owned by the test's process, so that it ends when that process does, whatever becomes of the test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from holdfast.children import Identity, identify, tagged
+from holdfast.errors import Refused
+from holdfast.infra.bluegreen.operations import Desk
+from holdfast.infra.bluegreen.ports import Ports
+from holdfast.infra.home import Home
+from holdfast.infra.release import build_release, remove_releases
+from holdfast.infra.stack import Stack, load_stack
+from holdfast.infra.supervisor.unit import STACK_TAG, UNIT_TAG, Kept
+from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.journal import Journal
+from holdfast.migrations.schema import AlembicSchema
+from holdfast.run import Run, open_run
+from holdfast.verdict import Outcome, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = ("v1", "v2", "v3")
+
+
+def wait_until(true: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
+    """Poll a condition. Raises AssertionError that says what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """The processes that carry the tag of the stack at `home`: pid to unit."""
+    return {found.pid: env.get(UNIT_TAG, "") for found, env in tagged(STACK_TAG, str(home))}
+
+
+def supervisor_pids(home: Path) -> list[int]:
+    """The supervisors of a home, by their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and identify(int(entry.name)):
+            with suppress(OSError):
+                argv = (entry / "cmdline").read_bytes().split(b"\0")
+                if f"--home={home}".encode() in argv and b"holdfast.infra.supervisor.daemon" in argv:
+                    found.append(int(entry.name))
+    return found
+
+
+def nothing_left(home: Path) -> None:
+    """Assert that no process of the stack at `home` runs, its supervisor included."""
+    wait_until(lambda: not processes_of(home), f"no process of {home} is left: {processes_of(home)}", 5)
+    wait_until(lambda: not supervisor_pids(home), f"no supervisor of {home} is left", 5)
+
+
+def quick_stack(replicas: int = 2, **rules: Any) -> Stack:
+    """Sparkle with a short drain and a hold of a minute."""
+    stack = load_stack("sparkle")
+    given = {"drain_s": 1.0, "watch_s": 0.2, "hold_s": 60.0, "propagation_timeout_s": 5.0} | rules
+    services = {
+        name: msgspec.structs.replace(
+            service, replicas=replicas, ready=msgspec.structs.replace(service.ready, times=1, timeout_s=10.0)
+        )
+        for name, service in stack.services.items()
+    }
+    return msgspec.structs.replace(stack, services=services, release=msgspec.structs.replace(stack.release, **given))
+
+
+def releases_of(folder: Path) -> Path:
+    """Build the versions from infra/services into a folder; they are identical but for their name."""
+    for version in VERSIONS:
+        build_release(version, ROOT / "infra" / "services", folder)
+    return folder
+
+
+def verdict(outcome: Outcome = Outcome.PASS, gate: str = "given") -> list[Verdict]:
+    """What a quick port returns."""
+    return [Verdict(gate=gate, outcome=outcome, because=f"the test says {outcome.value}")]
+
+
+@dataclass
+class Sparkle:
+    """A stack that is up, with quick ports."""
+
+    stack: Stack
+    home: Home
+    target: LocalTarget
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The edge."""
+        return self.target.edge_url()
+
+    def desk(self, *, schema: Any = None, gate: Any = None, watch: Any = None, reconcile: Any = None) -> Desk:
+        """A release desk; ports that are not given pass at once, the schema is the repository's own."""
+        run = open_run(self.home.runs, command="test", stack="sparkle", seed=1)
+        self.runs.append(run)
+        return Desk(
+            stack=self.stack,
+            home=self.home,
+            target=self.target,
+            ports=Ports(
+                schema=schema or self.schema(),
+                gate=gate or (lambda placement: verdict()),
+                watch=watch or (lambda since, placement: verdict()),
+                reconcile=reconcile or (lambda: verdict()),
+            ),
+            timeline=run.timeline,
+            journal=self.journal,
+        )
+
+    def schema(self) -> AlembicSchema:
+        """The repository's own migrations against the stack's database."""
+        return AlembicSchema(ROOT / "migrations", self.target.provision.store_dsn("postgres"))
+
+    @property
+    def journal(self) -> Journal:
+        """The stack's journal."""
+        return Journal(self.home.journal)
+
+    def get(self, path: str = "/v1/whoami", **headers: str) -> httpx.Response:
+        """GET at the edge on a connection of its own."""
+        return httpx.get(f"{self.url}{path}", headers=headers, timeout=5)
+
+    def chat(self, message: str = "hello", **headers: str) -> httpx.Response:
+        """POST a chat at the edge on a connection of its own."""
+        return httpx.post(f"{self.url}/v1/chat", json={"message": message}, headers=headers, timeout=10)
+
+    def live(self) -> dict[str, str | None]:
+        """The live color of each service."""
+        table = self.target.live()
+        return {name: table.live(name) for name in self.stack.services}
+
+    def units(self) -> dict[str, Kept]:
+        """The units that are not being ended."""
+        return {name: kept for name, kept in self.target.units().items() if not kept.stopping}
+
+    def normal(self) -> dict[str, Any]:
+        """What a test must leave as it found it: units, live colors, no open operation."""
+        wait_until(lambda: all(kept.alive() for kept in self.target.units().values()), "every unit runs")
+        operation = self.journal.open_operation()
+        table = self.target.live()
+        return {
+            "units": sorted(self.units()),
+            "weights": table.weights,
+            "preview": table.preview,
+            "open": operation and operation.name,
+            "holds": sorted(name for name, kept in self.units().items() if kept.expires_at),
+        }
+
+    def close(self) -> None:
+        """End the stack; nothing is left."""
+        for run in self.runs:
+            run.close()
+        self.target.down()
+        nothing_left(self.home.root)
+
+
+@contextmanager
+def sparkle(
+    folder: Path,
+    releases: Path,
+    *,
+    stack: Stack | None = None,
+    owner: Identity | None = None,
+    links_argv: Sequence[str] | None = None,
+) -> Iterator[Sparkle]:
+    """A stack that is up, without a release, in FOLDER/home. `releases` are copied as links to the same files."""
+    home = Home(folder / "home").make()
+    shutil.rmtree(home.releases)
+    shutil.copytree(releases, home.releases, copy_function=os.link)
+    wanted = stack or quick_stack()
+    target = LocalTarget(wanted, home, owner=owner or identify(os.getpid()))
+    found = Sparkle(wanted, home, target)
+    try:
+        target.up(links_argv=list(links_argv) if links_argv else None)
+        yield found
+    finally:
+        found.close()
+        remove_releases(home.releases)
+        shutil.rmtree(home.data, ignore_errors=True)
+
+
+def refusal(act: Callable[[], Any]) -> Refused:
+    """The refusal that `act` must raise."""
+    try:
+        act()
+    except Refused as error:
+        return error
+    raise AssertionError("it was not refused")
