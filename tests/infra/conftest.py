@@ -17,8 +17,6 @@ from holdfast.infra.supervisor.unit import Unit
 UnitOf = Callable[..., Unit]
 
 SLEEP = "import time; time.sleep(600)"
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
-)
 
 
 @pytest.fixture
