@@ -63,7 +63,7 @@ def invalid(path: str, message: str) -> UsageError:
     """Return the error for a wrong value; msgspec's ` - at `$.a[0]`` is folded into the path."""
     text, _, at = message.partition(" - at `$")
     where = at.rstrip("`").lstrip(".")
-    full = _join(path, where) if where else path
+    full = _join(path, where) if where else path.rstrip(":")
     plain = text.replace("`", "").replace("Expected", "expected").replace("Object contains", "it contains")
     return UsageError(f"{full}: {plain}", way_out="correct that key; nothing was changed")
 

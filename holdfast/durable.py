@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from holdfast.errors import EnvironmentFailed
 
@@ -56,6 +61,8 @@ def _write_all(fd: int, data: bytes) -> None:
     while view:
         view = view[os.write(fd, view) :]
 
+T = TypeVar("T")
+
 
 class LineFile:
     """An append-only file of lines. Each line is in the kernel when `append` returns, so it survives SIGKILL.
@@ -67,7 +74,10 @@ class LineFile:
     def __init__(self, path: Path, *, sync: bool = False) -> None:
         self.path = path
         self._sync = sync
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise write_failed(path, error) from error
 
     def append(self, line: bytes) -> None:
         """Append one line (without its newline)."""
@@ -75,12 +85,17 @@ class LineFile:
         try:
             written = os.write(self._fd, data)
             if written != len(data):
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
-                raise OSError(28, "No space left on device")
+                self._close_torn_line()
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._sync:
                 os.fsync(self._fd)
         except OSError as error:
             raise write_failed(self.path, error) from error
+
+    def _close_torn_line(self) -> None:
+        """End a part of a line, so that it spoils no other writer's: readers skip it."""
+        with suppress(OSError):
+            os.write(self._fd, b"\n")
 
     def close(self) -> None:
         """Close the file; further appends are errors."""
@@ -95,3 +110,16 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1]
+
+
+def decoded(path: Path, decoder: msgspec.json.Decoder[T]) -> Iterator[T]:
+    """Yield the records of a file of JSON lines; no file is no record.
+
+    A line that a full disk has torn is left out. What it said is missing then, and that shows: a request without its
+    end is unknown, an effect without its request is unexplained.
+    """
+    if not path.exists():
+        return
+    for line in whole_lines(path):
+        with suppress(msgspec.DecodeError):
+            yield decoder.decode(line)

@@ -64,10 +64,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class Operation:
     """One journalled operation: its plan, what was done, and its end. Lines are on disk when a method returns."""
 
-    def __init__(self, path: Path, lines: list[Line], token: int) -> None:
+    def __init__(self, path: Path, lines: list[Line], token: int, *, torn: int = 0) -> None:
         self.path = path
         self.lines = lines
         self._token = token
+        self._torn = torn
         self._file: LineFile | None = None
 
     @property
@@ -138,9 +139,16 @@ class Operation:
         """Append a line and wait for the disk."""
         line = Line(mark=mark, at=time.time(), token=self._token, step=step, data=data)
         if self._file is None:
-            self._file = LineFile(self.path, sync=True)
+            self._file = self._open()
         self._file.append(_encode(line))
         self.lines.append(line)
+
+    def _open(self) -> LineFile:
+        """Cut a line off that a kill tore: nobody acted upon it. Only who holds the lock writes, so nobody else does."""
+        if self._torn:
+            os.truncate(self.path, self.path.stat().st_size - self._torn)
+            self._torn = 0
+        return LineFile(self.path, sync=True)
 
     def finish(self, outcome: str, **data: Any) -> None:
         """Close the operation."""
@@ -167,8 +175,12 @@ class Journal:
         self.token = 0
 
     def operations(self) -> list[Operation]:
-        """Read all operations. Raises Refused when a file is corrupt."""
-        return [self._read(path) for path in sorted(self.folder.glob("[0-9]*.jsonl"))]
+        """Read all operations and change nothing. Raises Refused when a file is corrupt.
+
+        A file without a whole line is an operation that was cut off before its plan was on disk: it never began.
+        """
+        found = [self._read(path) for path in sorted(self.folder.glob("[0-9]*.jsonl"))]
+        return [operation for operation in found if operation.lines]
 
     def open_operation(self) -> Operation | None:
         """The operation that has not finished, if there is one."""
@@ -221,17 +233,9 @@ class Journal:
             return None
 
     def _read(self, path: Path) -> Operation:
-        lines = []
-        raw = path.read_bytes().split(b"\n")
-        for number, text in enumerate(raw, 1):
-            if number == len(raw):  # what follows the last newline: nothing, or a line torn by a kill
-                if text:
-                    _drop_torn_line(path, len(text))
-                break
-            lines.append(_decode(text, path, number))
-        if not lines:
-            lines = [Line(mark=Mark.FINISHED, at=path.stat().st_mtime, token=0, data={"outcome": "never began"})]
-        return Operation(path, lines, self.token)
+        *whole, torn = path.read_bytes().split(b"\n")  # after the last newline: nothing, or a line torn by a kill
+        lines = [_decode(text, path, number) for number, text in enumerate(whole, 1)]
+        return Operation(path, lines, self.token, torn=len(torn))
 
 
 def walk(
@@ -305,14 +309,6 @@ def _decode(text: bytes, path: Path, number: int) -> Line:
             way_out="`holdfast abort --set-aside` keeps the color that is live now, stops the other one and puts this "
             "file aside as *.corrupt",
         ) from error
-
-
-def _drop_torn_line(path: Path, length: int) -> None:
-    """Cut a torn last line off, so that the next append starts a line. It was never acted upon."""
-    try:
-        os.truncate(path, path.stat().st_size - length)
-    except PermissionError:
-        return
 
 
 def _held(by: Lock | None) -> Refused:

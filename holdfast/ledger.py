@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.durable import LineFile, whole_lines
+from holdfast.durable import LineFile, decoded
 
 ACKNOWLEDGED = "acknowledged"
 ACCEPTED = "accepted"
@@ -126,14 +126,11 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_ledger(path: Path) -> list[Request]:
-    """Read a ledger file in the order of offering; a torn last line is left out; no file is no request."""
-    if not path.exists():
-        return []
-    decode = msgspec.json.Decoder(Offered | Settled).decode
+    """Read a ledger file in the order of offering; a torn line is left out; no file is no request."""
+    decoder: msgspec.json.Decoder[Offered | Settled] = msgspec.json.Decoder(Offered | Settled)
     offered: dict[str, Offered] = {}
     settled: dict[str, Settled] = {}
-    for line in whole_lines(path):
-        record = decode(line)
+    for record in decoded(path, decoder):
         if isinstance(record, Offered):
             offered[record.id] = record
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.durable import replace_file, whole_lines
+from holdfast.durable import decoded, replace_file
 from holdfast.ledger import Effect, LedgerWriter, Reconciliation, Request, read_ledger, reconcile
 from holdfast.timeline import Event, Timeline, now, read_events
 
@@ -110,8 +110,7 @@ def read_history(path: Path) -> History:
 def _read_effects(path: Path) -> list[Effect] | None:
     if not path.exists():
         return None
-    decode = msgspec.json.Decoder(Effect).decode
-    return [decode(line) for line in whole_lines(path)]
+    return list(decoded(path, msgspec.json.Decoder(Effect)))
 
 
 def _commit() -> tuple[str, bool]:

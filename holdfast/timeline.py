@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.durable import LineFile, whole_lines
+from holdfast.durable import LineFile, decoded
 
 
 class Phase(Enum):
@@ -103,11 +103,8 @@ class Timeline:
 
 
 def read_events(path: Path) -> list[Event]:
-    """Read a timeline file in the order of its clock; a torn last line is left out; no file is no event."""
-    if not path.exists():
-        return []
-    decode = msgspec.json.Decoder(Event).decode
-    return sorted((decode(line) for line in whole_lines(path)), key=lambda event: event.at)
+    """Read a timeline file in the order of its clock; a torn line is left out; no file is no event."""
+    return sorted(decoded(path, msgspec.json.Decoder(Event)), key=lambda event: event.at)
 
 
 def spans(events: list[Event], name: str) -> list[Span]:
