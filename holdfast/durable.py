@@ -14,6 +14,8 @@ import msgspec
 
 from holdfast.errors import EnvironmentFailed
 
+T = TypeVar("T")
+
 
 def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> int:
     """Write `data` to `path` so that a reader sees the old content or the new, never a part.
@@ -61,14 +63,12 @@ def _write_all(fd: int, data: bytes) -> None:
     while view:
         view = view[os.write(fd, view) :]
 
-T = TypeVar("T")
-
 
 class LineFile:
     """An append-only file of lines. Each line is in the kernel when `append` returns, so it survives SIGKILL.
 
-    Several processes may append to one file: lines go out by a single write with O_APPEND. With `sync`, each line
-    is on disk when `append` returns.
+    Several processes may append to one file: lines go out by a single write with O_APPEND. With `sync` the file has
+    one writer, and each line is on disk when `append` returns.
     """
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
@@ -85,17 +85,20 @@ class LineFile:
         try:
             written = os.write(self._fd, data)
             if written != len(data):
-                self._close_torn_line()
+                self._mend(written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._sync:
                 os.fsync(self._fd)
         except OSError as error:
             raise write_failed(self.path, error) from error
 
-    def _close_torn_line(self) -> None:
-        """End a part of a line, so that it spoils no other writer's: readers skip it."""
+    def _mend(self, written: int) -> None:
+        """Take a part of a line back, or end it where others write too, so that it spoils no line of theirs."""
         with suppress(OSError):
-            os.write(self._fd, b"\n")
+            if self._sync:
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            else:
+                os.write(self._fd, b"\n")
 
     def close(self) -> None:
         """Close the file; further appends are errors."""
