@@ -47,7 +47,7 @@ follow_pip() { # uv does not read pip's settings: an index mirror or a certifica
 }
 
 install() { # wheels only: a package that would compile or download while it installs is refused
-    local uv=("$venv/bin/uv" pip install --quiet --python "$venv/bin/python")
+    local uv=("$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python")
     "${uv[@]}" --only-binary :all: --require-hashes -r "$root/requirements.lock" >&2 &&
         "${uv[@]}" --no-deps --no-build-isolation --editable "$root" >&2
 }
