@@ -406,7 +406,7 @@ def fitting(text: str, width: float) -> str:
 def round_up(value: float) -> float:
     """The end of a scale: the next of 1, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten."""
     power = 10.0 ** floor(log10(value)) if value > 0 else 1.0
-    return next(power * factor for factor in (1, 2, 2.5, 3, 4, 5, 6, 8, 10) if power * factor >= value * 0.999)
+    return next(power * factor for factor in (1, 2, 2.5, 3, 4, 5, 6, 8, 10) if power * factor >= value * (1 - 1e-9))
 
 
 def _color(color: str) -> str:
