@@ -1,0 +1,104 @@
+"""Each bench's judge meets figures that it must refuse: planted one by one into figures that it passes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from bench import edge, start, switch
+from bench._result import Result
+from support.load_history import HistoryOf
+
+WHOLE = switch.Options()
+SHORT = switch.Options(switches=40, seconds=32.0, restarts=4)
+SWITCH: dict[str, Any] = {
+    "switches": 1000,
+    "unseen": 0,
+    "seconds": 580.0,
+    "requests": 203_000,
+    "failed": 0,
+    "effects_complete": True,
+    "effects": 20_300,
+    "lost": 0,
+    "duplicated": 0,
+    "unexplained": 0,
+    "p99_ms": 6.0,
+    "generator": {"outcome": "pass", "because": "4 streams were offered as planned"},
+}
+EDGE = {"p50_added_ms": 0.2, "p99_added_ms": 0.4, "cpu_us": 170.0}
+START = {"help_ms": 62.0, "up_s": 1.2, "down_s": 0.6}
+
+
+def test_figures_that_keep_the_promise_are_ok() -> None:
+    assert switch.shortfalls(SWITCH, WHOLE) == []
+    assert edge.shortfalls(EDGE) == []
+    assert start.shortfalls(START) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "planted", "said"),
+    [
+        ("failed", 1, "1 requests failed"),
+        ("lost", 1, "1 requests were lost"),
+        ("duplicated", 2, "2 requests had more than one effect"),
+        ("unexplained", 1, "1 effects are not explained"),
+        ("effects", 0, "no request had to leave an effect"),
+        ("effects_complete", False, "the effects could not be read"),
+        ("switches", 999, "999 of 1000 switches were made"),
+        ("unseen", 1, "1 switches had no traffic around them"),
+        ("requests", 199_999, "199999 of 200000 requests were offered"),
+        ("seconds", 601.0, "it took 601 s"),
+        ("p99_ms", 20.1, "propagation p99 is 20.1 ms"),
+        ("generator", {"outcome": "unknown", "because": "starts were late"}, "the generator was unwell"),
+    ],
+)
+def test_a_thousand_switches_are_not_ok_when_one_thing_is_wrong(name: str, planted: Any, said: str) -> None:
+    found = switch.shortfalls({**SWITCH, name: planted}, WHOLE)
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_a_short_run_of_switches_is_held_to_its_own_size() -> None:
+    offered = {**SWITCH, "switches": 40, "requests": 11_200, "seconds": 32.0}
+    assert switch.shortfalls(offered, SHORT) == []
+    assert switch.shortfalls({**offered, "switches": 39}, SHORT) == ["39 of 40 switches were made"]
+    assert "requests were offered" in switch.shortfalls({**offered, "requests": 10_000}, SHORT)[0]
+    assert switch.shortfalls({**offered, "lost": 1}, SHORT) == ["1 requests were lost"]
+
+
+@pytest.mark.parametrize("name", list(edge.LIMITS))
+def test_an_edge_that_costs_too_much_is_not_ok(name: str) -> None:
+    assert len(edge.shortfalls({**EDGE, name: edge.LIMITS[name] * 1.01})) == 1
+
+
+@pytest.mark.parametrize("name", list(start.LIMITS))
+def test_a_start_that_takes_too_long_is_not_ok(name: str) -> None:
+    assert len(start.shortfalls({**START, name: start.LIMITS[name] * 1.01})) == 1
+
+
+def test_a_bench_that_is_not_ok_says_why_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Result("edge", {}, {}, ["too slow"]).finish() == 1
+    told = capsys.readouterr()
+    line = json.loads(told.out.splitlines()[-1])
+    assert (line["ok"], line["short"]) == (False, ["too slow"])
+    assert set(line["machine"]) >= {"cpus", "python", "kernel", "load"}
+    assert "too slow" in told.err
+
+
+def test_a_bench_that_is_ok_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Result("edge", {}, {}, []).finish() == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_switches_that_lose_a_request_are_counted_from_the_run_itself() -> None:
+    """A history with one failed, one lost and one late request gives figures that name each."""
+    run = HistoryOf()
+    run.steady(0, 4, color="blue")
+    run.switch(2.0, "blue", "green")
+    run.request(2.5, state="unknown")
+    run.request(2.6, effect=True)
+    figures = switch.figures_of(run.history(), SHORT, {"edge": 1.0})
+    assert (figures["failed"], figures["lost"], figures["switches"]) == (1, 1, 1)
+    assert figures["max_ms"] > 1900
+    assert {"1 requests failed", "1 requests were lost"} <= set(switch.shortfalls(figures, SHORT))
