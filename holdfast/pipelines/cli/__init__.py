@@ -12,7 +12,9 @@ import click
 from holdfast.errors import EXIT_CODE_HELP, ExitCode, HoldfastError
 from holdfast.pipelines.cli.lazy import LazyGroup
 
-EPILOG = f"""Exit codes: {EXIT_CODE_HELP}
+EPILOG = f"""\b
+Exit codes:
+  {EXIT_CODE_HELP}
 
 \b
 Examples:
