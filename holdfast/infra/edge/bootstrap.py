@@ -86,9 +86,17 @@ def _request_ids() -> dict[str, Any]:
 
 
 def _refuse_internal(stack: Stack) -> dict[str, Any]:
-    """Clients must not reach a service's internal routes by writing its authority into their requests."""
+    """Clients must not reach a service's internal routes by writing its authority into their requests.
+
+    Envoy looks a virtual host up without regard to case, so the refusal has none either.
+    """
     inside = [
-        {"header": {"name": ":authority", "string_match": {"prefix": stack.services[name].authority}}}
+        {
+            "header": {
+                "name": ":authority",
+                "string_match": {"prefix": stack.services[name].authority, "ignore_case": True},
+            }
+        }
         for name in stack.internal()
     ]
     policy = {"permissions": [{"or_rules": {"rules": inside}}], "principals": [{"any": True}]}
