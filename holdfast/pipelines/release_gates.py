@@ -79,8 +79,8 @@ class IdleGate:
         headers = {traffic.stack.edge.preview_header: PREVIEW}
         history = traffic.offer("gate", rules.gate, None, headers)
         return [
-            _healthy(traffic, placement),
-            _right_color(history, placement.get(traffic.stack.edge.service, "")),
+            healthy(traffic, placement),
+            right_color(history, placement.get(traffic.stack.edge.service, "")),
             *(judge_safely(gate, history) for gate in traffic.rules()),
         ]
 
@@ -101,7 +101,7 @@ class LiveWatch:
         after = traffic.target.answers(service, color)
         counted = (after[0] - before[0], after[1] - before[1])
         return [
-            _live_errors(counted, color, rules.max_error_ratio),
+            live_errors(counted, color, rules.max_error_ratio),
             *(judge_safely(gate, history) for gate in traffic.rules()),
         ]
 
@@ -122,7 +122,7 @@ class ReleaseLedger:
         return [judge_safely(NothingLost(), traffic.history(traffic.sent()))]
 
 
-def _healthy(traffic: ReleaseTraffic, placement: Placement) -> Verdict:
+def healthy(traffic: ReleaseTraffic, placement: Placement) -> Verdict:
     """CD-4: health answered, fast, by every instance at its own address."""
     rules = traffic.stack.release.health
     bad = []
@@ -138,7 +138,7 @@ def _healthy(traffic: ReleaseTraffic, placement: Placement) -> Verdict:
     )
 
 
-def _right_color(history: History, expected: str) -> Verdict:
+def right_color(history: History, expected: str) -> Verdict:
     """The preview must have reached the idle color: a gate that tested the live one has proven nothing."""
     answered = [r for r in history.requests if r.state == ACKNOWLEDGED and r.settled]
     wrong = [r.id for r in answered if expected and r.settled and r.settled.color != expected]
@@ -154,7 +154,8 @@ def _right_color(history: History, expected: str) -> Verdict:
     )
 
 
-def _live_errors(counted: tuple[int, int], color: str, limit: float) -> Verdict:
+def live_errors(counted: tuple[int, int], color: str, limit: float) -> Verdict:
+    """Judge all answers of the live color, users' and ours: `counted` is how many there were and how many were 5xx."""
     answers, errors = counted
     outcome = Outcome.FAIL if answers and errors / answers > limit else Outcome.PASS
     if answers < MIN_ANSWERS:
