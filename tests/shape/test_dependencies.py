@@ -15,9 +15,10 @@ OURS = {"holdfast", "services"}
 
 
 def declared(root: Path, *, dev: bool) -> set[str]:
-    """Distributions that pyproject.toml names, and those that an extra in it brings (psycopg's pool)."""
+    """Distributions that pyproject.toml names, extras that users install too, and what an extra brings (psycopg's pool)."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    texts = project["dependencies"] + (project["optional-dependencies"]["dev"] if dev else [])
+    extras = [names for extra, names in project["optional-dependencies"].items() if dev or extra != "dev"]
+    texts = [*project["dependencies"], *(text for names in extras for text in names)]
     return {name for requirement in map(Requirement, texts) for name in _names(requirement)}
 
 
