@@ -144,7 +144,7 @@ class Operation:
         self.lines.append(line)
 
     def _open(self) -> LineFile:
-        """Cut a line off that a kill tore: nobody acted upon it. Only who holds the lock writes, so nobody else does."""
+        """Cut off a line that a kill tore; nobody acted upon it. Readers do not: only who holds the lock may."""
         if self._torn:
             os.truncate(self.path, self.path.stat().st_size - self._torn)
             self._torn = 0

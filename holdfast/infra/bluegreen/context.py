@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from holdfast.infra.bluegreen.ports import Ports
-from holdfast.infra.release import Release
+from holdfast.infra.release import Release, read_release
 from holdfast.infra.stack import Color, Stack
 from holdfast.infra.target import Placement, Target
 from holdfast.journal import Journal, Operation, Step
@@ -38,13 +39,18 @@ class Context:
     """The hands of an operation."""
 
     plan: Plan
-    release: Release
+    releases: Path
     stack: Stack
     target: Target
     ports: Ports
     timeline: Timeline
     journal: Journal
     operation: Operation
+
+    @property
+    def release(self) -> Release:
+        """The release, for the steps that start it: the way back must not depend on a folder."""
+        return read_release(self.plan.version, self.releases)
 
     @property
     def token(self) -> int:

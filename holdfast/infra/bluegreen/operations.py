@@ -9,12 +9,13 @@ from typing import cast
 
 import msgspec
 
-from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused, UsageError
+from holdfast.errors import EnvironmentFailed, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
 from holdfast.infra.bluegreen.page import said
 from holdfast.infra.bluegreen.ports import Ports
-from holdfast.infra.bluegreen.release import HOLD, RELEASE
-from holdfast.infra.bluegreen.rollback import ROLLBACK
+from holdfast.infra.bluegreen.release import HOLD, RELEASE, RETIRE
+from holdfast.infra.bluegreen.rollback import ROLLBACK, SWITCH_BACK
+from holdfast.infra.bluegreen.steps import keep_serving, secure
 from holdfast.infra.home import Home
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
@@ -57,7 +58,7 @@ class Desk:
         with self.journal.lock(f"holdfast deploy {version}"):
             release = read_release(version, self.home.releases)
             check_release(release)
-            resumed = self._clear_the_way(version)
+            resumed = self._clear_the_way(release, services, until)
             if resumed:
                 return resumed
             plan = self._plan(release, services, hold_s)
@@ -74,12 +75,11 @@ class Desk:
                 raise self._nothing_to_roll_back_to("no release is in its hold window")
             if operation.kind == "rollback":
                 return self._run(operation)
-            if operation.paused_at != HOLD:
-                return self._undo(operation, "holdfast rollback")
             plan = _plan_of(operation)
             old = old_colors(plan)
-            if not self.target.running(old):
-                raise self._nothing_to_roll_back_to(f"the old color of {plan.version} does not run any more")
+            self._refuse_without_way_back(operation)
+            if operation.paused_at != HOLD:
+                return self._undo(operation, "holdfast rollback")
             undo = Plan(
                 version=plan.previous_version,
                 digest="",
@@ -116,6 +116,7 @@ class Desk:
                 )
             if operation.kind == "rollback":
                 return self._run(operation)
+            self._refuse_without_way_back(operation)
             return self._undo(operation, "holdfast abort")
 
     def resume(self) -> Result:
@@ -143,13 +144,19 @@ class Desk:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _clear_the_way(self, version: str) -> Result | None:
-        """End an operation that is open. Returns a result when that was this very release, cut off by a kill."""
+    def _clear_the_way(self, release: Release, services: Sequence[str], until: str | None) -> Result | None:
+        """End an operation that is open. Returns a result when that was this very release, held or cut off."""
         operation = self.journal.open_operation()
         if operation is None:
             return None
         plan = _plan_of(operation)
         if operation.paused_at == HOLD:
+            if (
+                plan.digest == release.digest
+                and not self._moving(release, services)
+                and not self._hold_is_over(operation)
+            ):
+                return self._result(operation, "holding")
             self.timeline.point("note", text=f"the hold of {plan.version} ends: its old color's place is needed")
             self._run(operation, promote=True)
         elif operation.paused_at:
@@ -158,15 +165,16 @@ class Desk:
                 because="`--until` stopped it there",
                 way_out="`holdfast resume` goes on with it, `holdfast abort` undoes it",
             )
-        elif operation.kind == "rollback":
-            self._run(operation)
-        elif plan.version == version and not operation.turned_back:
-            return self._run(operation)
+        elif operation.kind == "rollback" or not self._has_way_back(operation):
+            self._run(operation, promote=True)
+        elif plan.digest == release.digest and not operation.turned_back:
+            return self._run(operation, until=until)
         else:
             self._undo(operation, "it was cut off, and another release is asked for")
         return None
 
-    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None) -> Plan:
+    def _moving(self, release: Release, services: Sequence[str]) -> list[str]:
+        """The wanted services whose live color does not run this release."""
         wanted = list(services) or list(release.manifest.services)
         unknown = [name for name in wanted if name not in self.stack.services or name not in release.manifest.services]
         if unknown:
@@ -175,13 +183,24 @@ class Desk:
                 because=f"release {release.version} has {', '.join(release.manifest.services)}",
                 way_out="name services of the release",
             )
+        live = self._live()
+        if not live and len(wanted) < len(release.manifest.services):
+            raise Refused(
+                "the first release needs all services",
+                because="nothing is live, so those that are not released would not answer",
+                way_out="deploy without --service",
+            )
+        return [
+            name for name in wanted if name not in live or not _is(self.target.release_in(name, live[name]), release)
+        ]
+
+    def _live(self) -> dict[str, Color]:
         table = self.target.live()
-        live = {name: cast(Color, table.live(name)) for name in self.stack.services if table.live(name)}
-        first = [name for name in wanted if name not in live]
-        if not first and len(wanted) < len(self.stack.services) and not live:
-            raise Refused("the first release needs all services", way_out="deploy without --service")
+        return {name: cast(Color, table.live(name)) for name in self.stack.services if table.live(name)}
+
+    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None) -> Plan:
+        moving, live = self._moving(release, services), self._live()
         running = {name: self.target.release_in(name, color) for name, color in live.items()}
-        moving = [name for name in wanted if not _is(running.get(name), release)]
         previous = next((found.version for name in moving if (found := running.get(name))), "")
         return Plan(
             version=release.version,
@@ -207,14 +226,30 @@ class Desk:
             complete = walk(steps, context, operation, until=stop_after, around=context.around)
         except KeyboardInterrupt:
             self._give_up(operation, "Ctrl-C")
-            raise Interrupted("interrupted", because="Ctrl-C", way_out="what was begun has been undone") from None
-        except (HoldfastError, OSError) as error:
-            self._give_up(operation, str(error))
+            way_out = "run `holdfast resume`" if operation.outcome is None else "what was begun has been undone"
+            raise Interrupted("interrupted", because="Ctrl-C", way_out=way_out) from None
+        except Exception as error:  # whatever it is, a release must not stay half done because of it
+            self._give_up(operation, str(error) or type(error).__name__)
             raise
         if not complete:
             return self._result(operation, "holding" if operation.paused_at == HOLD else "paused")
         operation.finish("done")
         return self._result(operation, "done")
+
+    def _has_way_back(self, operation: Operation) -> bool:
+        """Whether the traffic can go back: always, until the old color is given an end; then while it still runs."""
+        if operation.turned_back or not operation.started(HOLD):
+            return True
+        old = old_colors(_plan_of(operation))
+        return not operation.started(RETIRE) and (not old or self.target.running(old))
+
+    def _refuse_without_way_back(self, operation: Operation) -> None:
+        """Raise Refused where the traffic cannot go back; a release that was retiring the old color is completed."""
+        if self._has_way_back(operation):
+            return
+        if operation.started(RETIRE):
+            self._run(operation, promote=True)
+        raise self._nothing_to_roll_back_to(f"the old color of {_plan_of(operation).version} does not run any more")
 
     def _holds(self, context: Context) -> bool:
         """A release waits after its hold step until the window is over; a first release has nothing to hold."""
@@ -223,12 +258,20 @@ class Desk:
         return waits and not operation.started("retire") and not self._hold_is_over(operation)
 
     def _give_up(self, operation: Operation, because: str) -> None:
-        """A release is undone. A rollback stays open: the next command goes on with it, it has no way but back."""
-        if operation.kind != "deploy":
+        """Undo a release. A rollback that has not switched yet has changed nothing, and ends.
+
+        What has no way back, a release that retires or a rollback that has switched, stays open: the next command
+        goes on with it.
+        """
+        if operation.kind == "rollback":
+            if not operation.started(SWITCH_BACK):
+                operation.finish("refused", because=because)
+            return
+        if operation.started(RETIRE):
             return
         try:
             self._undo(operation, because)
-        except (HoldfastError, OSError) as error:
+        except Exception as error:
             raise EnvironmentFailed(
                 f"release {_plan_of(operation).version} failed, and could not be undone completely",
                 because=f"{because.splitlines()[0]}; then: {str(error).splitlines()[0]}",
@@ -237,6 +280,9 @@ class Desk:
 
     def _undo(self, operation: Operation, because: str) -> Result:
         context = self._context(operation)
+        old = old_colors(context.plan)
+        if operation.started(HOLD) and not operation.turned_back and old and not secure(self.target, old):
+            raise self._nothing_to_roll_back_to("the hold window has just ended, and with it the old color")
         context.timeline.point("note", text=f"undoing {context.label}: {because.splitlines()[0] if because else ''}")
         back(PROTOCOLS[operation.kind], context, operation, because=because, around=context.around)
         operation.finish("undone", because=because)
@@ -248,7 +294,7 @@ class Desk:
         operation.fence(self.journal.token)
         return Context(
             plan=plan,
-            release=read_release(plan.version, self.home.releases) if operation.kind == "deploy" else _no_release(plan),
+            releases=self.home.releases,
             stack=self.stack,
             target=self.target,
             ports=self.ports,
@@ -275,14 +321,14 @@ class Desk:
     def _set_aside(self) -> Result:
         """Keep what is live, stop what is not, and start a fresh journal."""
         aside = self.journal.set_corrupt_aside()
-        table = self.target.live()
+        table, live = self.target.live(), self._live()
         self.target.fence(self.journal.token)
         self.target.route(table.previewing({}, self.journal.token))
         for name in self.stack.services:
-            color = table.live(name)
-            idle: list[Color] = [opposite(color)] if color else ["blue", "green"]
+            idle: list[Color] = [opposite(live[name])] if name in live else ["blue", "green"]
             for one in idle:
                 self.target.stop({name: one})
+        keep_serving(self.target, live)
         self.timeline.point("note", text=f"set aside: {', '.join(path.name for path in aside) or 'nothing'}")
         return Result(operation="", state="set aside", version="", placement={})
 
@@ -334,11 +380,3 @@ def _hold_end(operation: Operation) -> float | None:
 
 def _is(running: Release | None, wanted: Release) -> bool:
     return running is not None and running.digest == wanted.digest
-
-
-def _no_release(plan: Plan) -> Release:
-    """A rollback starts nothing, so it must not depend on a release folder."""
-    from holdfast.infra.release import Manifest, SchemaRange
-
-    empty = Manifest(version=plan.version, schema_range=SchemaRange(oldest="", newest=""), services={}, files={})
-    return Release(version=plan.version, digest="", path="", manifest=empty)

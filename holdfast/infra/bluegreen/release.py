@@ -6,6 +6,11 @@ from holdfast.infra.bluegreen import steps
 from holdfast.infra.bluegreen.context import Context
 from holdfast.journal import Step, nothing
 
+HOLD = "hold"
+"""After this step a release waits for the end of its hold window, or for `promote` or `rollback`."""
+RETIRE = "retire"
+"""From this step's intent on there is no way back: whoever goes on with the release goes forward."""
+
 RELEASE: tuple[Step[Context], ...] = (
     Step("check-schema", act=steps.check_schema_range, undo=nothing),
     Step("expand", act=steps.expand_schema, undo=steps.drop_expansion),
@@ -18,9 +23,6 @@ RELEASE: tuple[Step[Context], ...] = (
     Step("drain", act=steps.drain_old_color, undo=nothing),
     Step("watch", act=steps.watch_live_color, undo=nothing),
     Step("reconcile", act=steps.reconcile_ledger, undo=nothing),
-    Step("hold", act=steps.hold_old_color, undo=steps.keep_old_color),
-    Step("retire", act=steps.retire_old_color, undo=nothing),
+    Step(HOLD, act=steps.hold_old_color, undo=steps.keep_old_color),
+    Step(RETIRE, act=steps.retire_old_color, undo=nothing),
 )
-
-HOLD = "hold"
-"""After this step a release waits for the end of its hold window, or for `promote` or `rollback`."""

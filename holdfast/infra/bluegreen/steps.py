@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
+import msgspec
+
 from holdfast.children import poll
-from holdfast.errors import GateFailed, GateUnknown, HoldfastError
+from holdfast.errors import EnvironmentFailed, GateFailed, GateUnknown, HoldfastError, Refused
 from holdfast.infra.bluegreen.context import Context, old_colors
 from holdfast.infra.stack import Color
-from holdfast.infra.target import CanDrain, CanHold, Placement
+from holdfast.infra.target import CanDrain, CanHold, Placement, Target
 from holdfast.timeline import now
 from holdfast.verdict import Outcome, Verdict, worst
 
@@ -76,12 +78,9 @@ def route_to_idle(context: Context) -> None:
 
 def route_back(context: Context) -> None:
     """move the traffic back by one write; asks nothing of the new color"""
-    old = old_colors(context.plan)
-    if old:
-        _switch(context, old, context.plan.placement)
-        _take_traffic_again(context, old)
-    else:
-        context.target.route(context.target.live().without(list(context.plan.placement), context.token))
+    plan, old = context.plan, old_colors(context.plan)
+    _switch(context, old, plan.placement, routeless=[name for name in plan.placement if name not in old])
+    _take_traffic_again(context.target, old)
 
 
 def see_switch(context: Context) -> None:
@@ -151,15 +150,19 @@ def retire_old_color(context: Context) -> None:
 
 
 def keep_way_back(context: Context) -> None:
-    """end the hold window of the color that the traffic returns to: it stays"""
-    if isinstance(context.target, CanHold):
-        context.target.hold(context.plan.placement, None)
+    """end the hold window of the color that the traffic returns to: it stays; refuse where it has ended already"""
+    if not secure(context.target, context.plan.placement):
+        raise Refused(
+            "there is nothing to roll back to any more",
+            because=f"the color of {context.plan.version} has ended with its hold window",
+            way_out=f"holdfast deploy {context.plan.version} brings that version back as a release",
+        )
 
 
 def route_to_previous(context: Context) -> None:
     """move the traffic to the color it came from by one write, and have it take traffic as before"""
     _switch(context, context.plan.placement, old_colors(context.plan))
-    _take_traffic_again(context, context.plan.placement)
+    _take_traffic_again(context.target, context.plan.placement)
 
 
 def hold_rolled_back_color(context: Context) -> None:
@@ -195,19 +198,39 @@ def demand(context: Context, verdicts: Sequence[Verdict]) -> None:
     )
 
 
-def _switch(context: Context, to: Placement, leaving: Placement) -> None:
+def _switch(context: Context, to: Placement, leaving: Placement, routeless: Sequence[str] = ()) -> None:
+    """One write moves everything; `routeless` services had no route before their first release."""
     table = context.target.live().moved(to, context.token)
+    if routeless:
+        table = msgspec.structs.replace(table.without(list(routeless), context.token), serial=table.serial)
     written = context.target.route(table)
+    if not to:
+        return
     context.timeline.point(
         "switch", op=context.label, written=written, to=dict(to), token=context.token, **{"from": dict(leaving)}
     )
 
 
-def _take_traffic_again(context: Context, old: Placement) -> None:
-    """Best effort: the write has brought the traffic back already, and a draining instance answers it."""
+def secure(target: Target, old: Placement) -> bool:
+    """Take the end of a color back, and tell whether it runs: then nothing but a person ends it from here on."""
+    if isinstance(target, CanHold):
+        with suppress(EnvironmentFailed):  # it has just ended
+            target.hold(old, None)
+    return target.running(old)
+
+
+def keep_serving(target: Target, live: Placement) -> None:
+    """Have a color that is live stay and take traffic as before, whatever an operation had told it."""
+    if isinstance(target, CanHold):
+        target.hold(live, None)
+    _take_traffic_again(target, live)
+
+
+def _take_traffic_again(target: Target, color: Placement) -> None:
+    """Best effort: the traffic has come back already, and a draining instance answers it."""
     with suppress(HoldfastError):
-        if isinstance(context.target, CanDrain):
-            context.target.undrain(old)
+        if isinstance(target, CanDrain):
+            target.undrain(color)
 
 
 def _previewed(context: Context) -> Placement:
