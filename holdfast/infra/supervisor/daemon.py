@@ -179,9 +179,10 @@ class Supervisor:
         return kept is not None and kept.identity is not None and kept.identity.send(number)
 
     async def _call_expire(self, call: Call) -> None:
-        missing = [name for name in call.names if name not in self.state.units]
+        known = {name for name, kept in self.state.units.items() if not kept.stopping}
+        missing = [name for name in call.names if name not in known]
         if missing:
-            raise EnvironmentFailed("no such unit", because=", ".join(missing))
+            raise EnvironmentFailed("no such unit", because=f"{', '.join(missing)} has ended")
         for name in call.names:
             self.state.units[name].expires_at = call.at
         self.save()

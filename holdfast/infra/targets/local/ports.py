@@ -30,6 +30,12 @@ def port_names(stack: Stack) -> list[str]:
     return [*names, *(f"link:{name}" for name in link_names(stack))]
 
 
+def listens_on(unit: str, port_name: str) -> bool:
+    """Whether the port of this name is one that the unit listens on."""
+    prefix = {"edge": "internal-", "links": "link:"}.get(unit)
+    return port_name in (unit, f"{unit}-admin") or (prefix is not None and port_name.startswith(prefix))
+
+
 def link_names(stack: Stack) -> list[str]:
     """The links with an address of their own: a call between services has one for each instance, behind Envoy."""
     names = []

@@ -17,7 +17,7 @@ from holdfast.infra.supervisor.unit import Kept, Unit
 from holdfast.infra.target import RouteTable
 from holdfast.infra.targets.local import envoy, postgres, redis
 from holdfast.infra.targets.local.instances import instance_names
-from holdfast.infra.targets.local.ports import HOST, kept_ports, link_names, port_names
+from holdfast.infra.targets.local.ports import HOST, kept_ports, link_names, listens_on, port_names
 from holdfast.infra.targets.local.secrets import kept_secrets
 
 STORE_TIMEOUT = 20.0
@@ -68,7 +68,7 @@ class Provision:
         units = [*self._store_units(), *self._link_units(), self._edge_unit()]
         running = self.supervisor.units()
         for unit in units:
-            self.refuse_taken_ports([unit.name], running.get(unit.name))
+            self.refuse_taken_ports(unit.name, running.get(unit.name))
         for unit in units:
             self.supervisor.start(unit)
         for name, store in self.stack.stores.items():
@@ -78,19 +78,17 @@ class Provision:
                 redis.wait_for_redis(self.port(name), self._secret(name), timeout=STORE_TIMEOUT)
         envoy.wait_for_envoy(self.port("edge-admin"), timeout=STORE_TIMEOUT)
 
-    def refuse_taken_ports(self, units: list[str], running: Kept | None) -> None:
+    def refuse_taken_ports(self, unit: str, running: Kept | None) -> None:
         """Raise Refused when something else listens on a port of a unit that does not run yet."""
         if running and running.alive():
             return
-        ports = self._ports()
-        for unit in units:
-            for name in (unit, f"{unit}-admin"):
-                if name in ports and not port_is_free(HOST, ports[name]):
-                    raise Refused(
-                        f"port {ports[name]} of {name} is taken",
-                        because=f"{who_listens(ports[name])} listens on it",
-                        way_out="end it, or give the stack other ports: holdfast down && holdfast up --new-ports",
-                    )
+        for name, port in self._ports().items():
+            if listens_on(unit, name) and not port_is_free(HOST, port):
+                raise Refused(
+                    f"port {port} of {name} is taken",
+                    because=f"{who_listens(port)} listens on it",
+                    way_out="end it, or give the stack other ports: holdfast down && holdfast up --new-ports",
+                )
 
     def port(self, name: str) -> int:
         """The port of a name like `edge` or `engine-blue-1`."""

@@ -84,6 +84,7 @@ class LocalTarget:
         check_release(release)
         self._remember(release, placement, sizes)
         gently = bool(self.live().weights)
+        values, running = self.provision.values(), self.supervisor.units()
         for service, color in placement.items():
             for name in instance_names(service, color, sizes[service]):
                 unit = instance_unit(
@@ -92,14 +93,13 @@ class LocalTarget:
                     self.stack.services[service],
                     color,
                     release,
-                    self.provision.values(),
+                    values,
                     self.home.logs / f"{name}.log",
                 )
-                running = self.supervisor.units().get(name)
-                self.provision.refuse_taken_ports([name], running)
+                self.provision.refuse_taken_ports(name, running.get(name))
                 self.supervisor.start(unit)
                 if gently:
-                    self._wait_alive(name)
+                    self._wait_alive(name, service)
 
     def wait_ready(self, placement: Placement) -> None:
         """Probe every instance by its own address until each is ready several times in a row."""
@@ -176,7 +176,10 @@ class LocalTarget:
         what = self._started().get(service, {}).get(cast(Color, color))
         if what is None:
             return None
-        release = read_release(what.version, self.home.releases)
+        try:
+            release = read_release(what.version, self.home.releases)
+        except Refused:
+            return None
         return release if release.digest == what.digest else None
 
     def in_force(self, table: RouteTable) -> bool:
@@ -237,7 +240,8 @@ class LocalTarget:
         """Whether each placed service has an instance that runs."""
         units = self.supervisor.units()
         return bool(placement) and all(
-            any(units[name].alive() for name in self._running({service: color})) for service, color in placement.items()
+            any(units[name].alive() and not units[name].stopping for name in self._running({service: color}))
+            for service, color in placement.items()
         )
 
     def kill(self, instance: str) -> None:
@@ -253,19 +257,28 @@ class LocalTarget:
 
     def _start_live_colors(self) -> None:
         table = self.live()
-        for service in self.stack.services:
-            for color in COLORS:
-                release = self.release_in(service, color) if table.weights.get(service, {}).get(color) else None
-                if release:
-                    size = self._started()[service][color].size
-                    self.start(release, {service: color}, {service: size})
+        for service, weights in table.weights.items():
+            for color in [color for color in COLORS if weights.get(color)]:
+                size = self.size_of(service, color)
+                self.start(self._release_of(service, color), {service: color}, {service: size})
         live = {s: cast(Color, table.live(s)) for s in self.stack.services if table.live(s)}
         if live:
             self.wait_ready(live)
 
-    def _wait_alive(self, name: str) -> None:
+    def _release_of(self, service: str, color: Color) -> Release:
+        """The release of a color that is live. Raises Refused when its folder is gone or is not what was deployed."""
+        what, release = self.started_in(service, color), self.release_in(service, color)
+        if release is None:
+            version = what.version if what else "unknown"
+            raise Refused(
+                f"release {version}, which is live as {service} {color}, cannot be started",
+                because=f"its folder in {self.home.releases} is gone, or is not what was deployed",
+                way_out="bring that folder back, or begin anew: holdfast down --data, holdfast up",
+            )
+        return release
+
+    def _wait_alive(self, name: str, service: str) -> None:
         """Wait until a starting instance answers at all; an instance that never does is wait_ready's to judge."""
-        service = next(s for s in self.stack.services if name.startswith(f"{s}-"))
         port = self.provision.port(f"{name}-admin" if self.stack.services[service].admin else name)
         for _ in poll(time.monotonic() + 3.0, every=0.05):
             if http_get(HOST, port, self.stack.release.health.path, timeout=0.5).status:
