@@ -11,22 +11,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
 
 from holdfast.children import Identity, identify, tagged
 from holdfast.errors import Refused
+from holdfast.infra.bluegreen.context import opposite
 from holdfast.infra.bluegreen.operations import Desk
 from holdfast.infra.bluegreen.ports import Ports
 from holdfast.infra.home import Home
 from holdfast.infra.release import build_release, remove_releases
-from holdfast.infra.stack import Stack, load_stack
+from holdfast.infra.stack import Color, Stack, load_stack
 from holdfast.infra.supervisor.unit import STACK_TAG, UNIT_TAG, Kept
 from holdfast.infra.targets.local.target import LocalTarget
-from holdfast.journal import Journal
+from holdfast.journal import Journal, Operation
 from holdfast.migrations.schema import AlembicSchema
 from holdfast.run import Run, open_run
 from holdfast.verdict import Outcome, Verdict
@@ -162,12 +164,65 @@ class Sparkle:
             "holds": sorted(name for name, kept in self.units().items() if kept.expires_at),
         }
 
+    def live_version(self) -> str:
+        """The version of the live edge color."""
+        service = self.stack.edge.service
+        release = self.target.release_in(service, self.live()[service] or "")
+        return release.version if release else ""
+
+    def settle(self) -> None:
+        """Promote what is held, end what a rollback keeps; then nothing must show that anything was killed."""
+        operation = self.journal.open_operation()
+        if operation:
+            self.desk().promote()
+        idle = {name: opposite(color) for name, color in self.live().items() if color}
+        journal = self.journal
+        with journal.lock("a test") as token:
+            self.target.fence(token)
+            self.target.stop(idle)
+        self.converged()
+        for run in self.runs:
+            run.close()
+        self.runs.clear()
+
+    def converged(self) -> None:
+        """Assert: one live color a service, which answers and stays; nothing open but a hold; nothing runs in vain."""
+        operation = self.journal.open_operation()
+        assert operation is None or operation.paused_at == "hold", operation.lines[-3:]
+        table, units = self.target.live(), self.units()
+        assert table.preview == {}
+        wanted = {"edge", *self.stack.stores}
+        for service in self.stack.services:
+            assert sorted(table.weights[service].values()) == [100], table.weights
+            color = cast(Color, table.live(service))
+            addresses = self.target.addresses({service: color})
+            wanted |= {address.instance for address in addresses}
+            assert len(addresses) == self.stack.services[service].replicas
+            assert [units[address.instance].expires_at for address in addresses] == [None] * len(addresses)
+            wait_until(partial(_ready, [address.probe for address in addresses]), f"{service} {color} is ready")
+        others = set(units) - wanted
+        held = {name for name in others if units[name].expires_at}
+        assert others == held, f"{others - held} should not run"
+        assert not held or operation or self.last().kind == "rollback", f"{held} are held for nothing"
+        assert wanted <= set(units)
+        assert all(units[name].alive() for name in wanted)
+        served_by = self.chat().json()["served_by"]
+        assert {name: who["color"] for name, who in served_by.items()} == self.live()
+
+    def last(self) -> Operation:
+        """The last operation."""
+        return self.journal.operations()[-1]
+
     def close(self) -> None:
         """End the stack; nothing is left."""
         for run in self.runs:
             run.close()
         self.target.down()
         nothing_left(self.home.root)
+
+
+def _ready(probes: list[str]) -> bool:
+    return all(httpx.get(f"{probe}/readyz", timeout=2).status_code == 200 for probe in probes)
 
 
 @contextmanager
