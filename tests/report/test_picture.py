@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.report.model import Second
-from holdfast.report.picture import bins, fitting, pack, round_up
+from holdfast.report.shapes import bins, fitting, pack, round_up
 
 
 def second(k: int, p99_ms: float | None = 5.0) -> Second:
