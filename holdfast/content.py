@@ -17,11 +17,11 @@ def content_root() -> Path:
 
 
 def resolve(name: str, folder: str, suffix: str) -> Path:
-    """Find the file for a name like `sparkle`: a path if it has a suffix, else the working folder's, else ours.
+    """Find the file for a name like `sparkle`: a path if it looks like one, else the working folder's, else ours.
 
     `folder` is like `infra/stacks`, `suffix` like `.yaml`. Raises UsageError with the names that exist.
     """
-    if Path(name).suffix:
+    if "/" in name or name.endswith((suffix, ".yml", ".json")):
         return _existing(Path(name), name)
     places = (Path.cwd() / folder, content_root() / folder)
     for place in places:

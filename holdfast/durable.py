@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> int:
     Survives a power loss: the file and its directory are synced. A full disk leaves the old content in place.
     Returns the monotonic instant (ns) just before the rename: nobody saw the new content before it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         try:
@@ -35,7 +36,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> int:
         temporary.rename(path)
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise write_failed(path, error) from error
     return replaced
 
@@ -74,6 +76,7 @@ class LineFile:
     def __init__(self, path: Path, *, sync: bool = False) -> None:
         self.path = path
         self._sync = sync
+        self._torn = False
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -81,10 +84,11 @@ class LineFile:
 
     def append(self, line: bytes) -> None:
         """Append one line (without its newline)."""
-        data = line + b"\n"
+        data = (b"\n" if self._torn else b"") + line + b"\n"
         try:
             written = os.write(self._fd, data)
-            if written != len(data):
+            self._torn = written != len(data)
+            if self._torn:
                 self._mend(written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._sync:
@@ -93,12 +97,16 @@ class LineFile:
             raise write_failed(self.path, error) from error
 
     def _mend(self, written: int) -> None:
-        """Take a part of a line back, or end it where others write too, so that it spoils no line of theirs."""
+        """Take a part of a line back, or end it where others write too, so that it spoils no line of theirs.
+
+        Where there is no room for the end either, the next line begins with it.
+        """
         with suppress(OSError):
             if self._sync:
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             else:
                 os.write(self._fd, b"\n")
+            self._torn = False
 
     def close(self) -> None:
         """Close the file; further appends are errors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.durable import decoded, replace_file
+from holdfast.durable import replace_file, write_failed
+from holdfast.errors import UsageError
 from holdfast.ledger import Effect, LedgerWriter, Reconciliation, Request, read_ledger, reconcile
 from holdfast.timeline import Event, Timeline, now, read_events
 
@@ -70,14 +72,17 @@ def open_run(runs: Path, *, command: str, stack: str = "", seed: int | None = No
     """Create a run directory under `runs`; its name sorts by time."""
     id_ = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     path = runs / id_
-    path.mkdir(parents=True)
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise write_failed(path, error) from error
     commit, dirty = _commit()
     from holdfast import __version__
 
     info = RunInfo(
         id=id_,
         command=command,
-        argv=sys.argv,
+        argv=[os.fsencode(argument).decode(errors="replace") for argument in sys.argv],
         seed=secrets.randbelow(2**31) if seed is None else seed,
         stack=stack,
         commit=commit,
@@ -93,9 +98,14 @@ def open_run(runs: Path, *, command: str, stack: str = "", seed: int | None = No
 def read_history(path: Path) -> History:
     """Read a run directory back, whole or cut off by a kill.
 
-    Raises FileNotFoundError when `path` holds no run.json.
+    Raises FileNotFoundError when `path` holds no run.json, UsageError when it cannot be read.
     """
-    info = msgspec.json.decode((path / "run.json").read_bytes(), type=RunInfo)
+    try:
+        info = msgspec.json.decode((path / "run.json").read_bytes(), type=RunInfo)
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"{path} is not a run", because=f"its run.json: {error}", way_out="name another run"
+        ) from error
     requests = read_ledger(path / "ledger.jsonl")
     effects = _read_effects(path / "effects.jsonl")
     return History(
@@ -108,9 +118,13 @@ def read_history(path: Path) -> History:
 
 
 def _read_effects(path: Path) -> list[Effect] | None:
+    """None where they were not read. The file is written whole: one line that cannot be read spoils it all."""
     if not path.exists():
         return None
-    return list(decoded(path, msgspec.json.Decoder(Effect)))
+    try:
+        return msgspec.json.Decoder(Effect).decode_lines(path.read_bytes())
+    except msgspec.DecodeError:
+        return None
 
 
 def _commit() -> tuple[str, bool]:

@@ -132,7 +132,6 @@ def test_a_full_disk_takes_a_torn_line_back_where_there_is_one_writer(tmp_path: 
     assert sizes == [1000] * written + [5]
 
 
-@pytest.mark.xfail(reason="the line end that mends a torn line finds no room either: the next line is glued to it")
 def test_a_full_disk_tears_one_line_and_no_other_where_there_are_several_writers(tmp_path: Path) -> None:
     found = on_small_disk(tmp_path, textwrap.dedent(FILL.replace("SYNC", "False")))
     written, because, sizes, last = found
@@ -202,7 +201,6 @@ def test_records_are_read_around_a_torn_line_and_no_file_is_no_record(tmp_path: 
     assert list(decoded(tmp_path / "none", decoder)) == []
 
 
-@pytest.mark.xfail(reason="replace_file takes its temporary file away before it says what happened, and that fails too")
 def test_a_read_only_disk_is_an_error_with_three_parts(tmp_path: Path) -> None:
     code = """
         import json
@@ -233,5 +231,6 @@ def test_the_process_that_is_killed_while_it_replaces_leaves_the_old_content(tmp
         child.stdout.readline()
         child.send_signal(signal.SIGKILL)
     assert path.read_bytes() == b"new" * 1000
-    assert set(names(tmp_path)) <= {"state", f".state.{child.pid}.tmp"}
+    left = [name for name in names(tmp_path) if name != "state"]
+    assert all(name.startswith(f".state.{child.pid}-") for name in left)
     assert os.path.lexists(path)

@@ -102,7 +102,6 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
         read_history(tmp_path)
 
 
-@pytest.mark.xfail(reason="open_run lets the bare OSError of mkdir through", raises=OSError)
 def test_a_place_that_cannot_hold_runs_is_an_error_with_three_parts(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(EnvironmentFailed):

@@ -41,7 +41,7 @@ class Recovery:
             outcome, because = Outcome.UNKNOWN, f"too little traffic to see a clean second after {names}"
         else:
             worst = max(each.recovery_ms or 0.0 for each in found)
-            outcome, because = Outcome.PASS, f"{len(found)} faults, felt for {worst:.0f} ms at most"
+            outcome, because = Outcome.PASS, f"faults: {len(found)}, felt for {worst:.0f} ms at most"
         return Verdict(gate=self.name, outcome=outcome, because=because, evidence=evidence)
 
     def _is_late(self, each: FaultRecovery) -> bool:
