@@ -42,7 +42,7 @@ class Generator:
             evidence["streams"][stream] = _figures(health, result)
             unwell += [f"{stream}: {reason}" for reason in self._reasons(load, health, result)]
         outcome = Outcome.UNKNOWN if unwell else Outcome.PASS
-        because = "; ".join(unwell) or f"offered as planned: {', '.join(sorted(loads))}"
+        because = "; ".join(unwell) or f"offered as planned: {', '.join(sorted(evidence['streams']))}"
         return Verdict(gate=self.name, outcome=outcome, because=because, evidence=evidence)
 
     def _reasons(self, load: Span, health: list[Event], result: list[Event]) -> Iterator[str]:
