@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.config import convert, convert_map, invalid, read_yaml
 from holdfast.content import resolve
+from holdfast.infra.program.model import Cluster, check_cluster, parse_cluster
 
 Color = Literal["blue", "green"]
 COLORS: tuple[Color, Color] = ("blue", "green")
@@ -106,6 +107,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     release: ReleaseRules
     migrations: Migrations | None = None
     effects: Effects | None = None
+    cluster: Cluster | None = None
 
     def callers_of(self, service: str) -> list[str]:
         """The services that call `service` through the edge's internal listener."""
@@ -139,6 +141,8 @@ def parse_stack(data: dict[str, Any], path: str) -> Stack:
     for key, kind in {"edge": Edge, "release": ReleaseRules, "migrations": Migrations, "effects": Effects}.items():
         if key in plain:
             convert(plain[key], kind, f"{path}: {key}")
+    if plain.get("cluster") is not None:
+        parse_cluster(plain["cluster"], f"{path}: cluster")
     stack = convert(plain, Stack, f"{path}:")
     _check_names(stack, path)
     return stack
@@ -147,7 +151,8 @@ def parse_stack(data: dict[str, Any], path: str) -> Stack:
 def _check_names(stack: Stack, path: str) -> None:
     if stack.edge.service not in stack.services:
         raise invalid(f"{path}: edge.service", f"{stack.edge.service} is not one of {', '.join(stack.services)}")
-    ends = {"client", "edge", *stack.services, *stack.stores}
+    parts = stack.cluster.parts if stack.cluster else {}
+    ends = {"client", "edge", *stack.services, *stack.stores, *parts}
     for name, link in stack.links.items():
         for end in (link.source, link.to):
             if end not in ends:
@@ -160,3 +165,6 @@ def _check_names(stack: Stack, path: str) -> None:
     for key, part in (("migrations", stack.migrations), ("effects", stack.effects)):
         if part and part.store not in stack.stores:
             raise invalid(f"{path}: {key}.store", f"{part.store} is not one of {', '.join(stack.stores)}")
+    if stack.cluster:
+        kinds = {name: store.kind for name, store in stack.stores.items()}
+        check_cluster(stack.cluster, list(stack.services), kinds, f"{path}: cluster")
