@@ -76,11 +76,17 @@ class AnySchema:
         pass
 
 
+def child_environ() -> dict[str, str]:
+    """The environment of a process that imports what tests import."""
+    folders = [str(TESTS), str(TESTS.parent / "infra"), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folder for folder in folders if folder)}
+
+
 def run_child(spec: Spec, *, within: Sequence[str] = (), timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run the child and wait for its end. `within`: argv in front of its own, such as `unshare`."""
     return subprocess.run(
         [*within, sys.executable, "-P", str(Path(__file__)), msgspec.json.encode(spec).decode()],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "infra")])},
+        env=child_environ(),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -148,7 +154,7 @@ def main(spec: Spec) -> int:
             Sparkle(stack, home, LocalTarget(stack, home)),
             spec.verb,
             spec.version,
-            watch=(lambda since, placement: no) if spec.fail == "watch" else None,
+            watch=(lambda *_: no) if spec.fail == "watch" else None,
         )
     except HoldfastError as error:
         print(json.dumps({"error": str(error), "code": int(error.code)}))

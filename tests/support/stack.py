@@ -117,8 +117,8 @@ class Sparkle:
             target=self.target,
             ports=Ports(
                 schema=schema or self.schema(),
-                gate=gate or (lambda placement: verdict()),
-                watch=watch or (lambda since, placement: verdict()),
+                gate=gate or (lambda *_: verdict()),
+                watch=watch or (lambda *_: verdict()),
                 reconcile=reconcile or (lambda: verdict()),
             ),
             timeline=run.timeline,
