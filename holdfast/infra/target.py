@@ -36,6 +36,17 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
         weights = {**self.weights, **moved}
         return RouteTable(weights=weights, token=token, serial=self.serial + 1)
 
+    def shared(self, placement: Placement, old: Placement, share: int, token: int) -> RouteTable:
+        """This table with `share` percent of the placed services' traffic on their colors, the rest on the old ones.
+
+        The old color comes first, so that it still counts as the live one at half and half.
+        """
+        split: dict[str, dict[str, int]] = {
+            service: {old[service]: 100 - share, color: share} for service, color in placement.items()
+        }
+        weights = {**self.weights, **split}
+        return RouteTable(weights=weights, token=token, serial=self.serial + 1)
+
     def previewing(self, placement: Placement, token: int) -> RouteTable:
         """This table with the preview of the placed services on their colors."""
         return RouteTable(weights=self.weights, preview=dict(placement), token=token, serial=self.serial + 1)

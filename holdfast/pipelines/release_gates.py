@@ -91,13 +91,13 @@ class LiveWatch:
 
     traffic: ReleaseTraffic
 
-    def __call__(self, since: int, placement: Placement) -> Sequence[Verdict]:
-        """Judge the live color."""
+    def __call__(self, since: int, placement: Placement, share: int = 100) -> Sequence[Verdict]:
+        """Judge the live color. Under a small share it takes longer until enough answers are its own."""
         traffic, rules = self.traffic, self.traffic.stack.release
         service = traffic.stack.edge.service
         color = placement.get(service) or traffic.target.live().live(service) or ""
         before = traffic.target.answers(service, color)
-        history = traffic.offer("watch", rules.watch, rules.watch_s, {})
+        history = traffic.offer("watch", rules.watch, watch_seconds(rules.watch, rules.watch_s, share), {})
         after = traffic.target.answers(service, color)
         counted = (after[0] - before[0], after[1] - before[1])
         return [
@@ -120,6 +120,12 @@ class ReleaseLedger:
         if not traffic.streams:
             traffic.offer("watch", traffic.stack.release.watch, LATE_WATCH_S, {})
         return [judge_safely(NothingLost(), traffic.history(traffic.sent()))]
+
+
+def watch_seconds(profile: str, at_least: float, share: int) -> float:
+    """How long to watch so that `share` percent of the profile's rate gives the least number of answers, twice over."""
+    rate = load_profile(profile).arrivals.rate
+    return max(at_least, 2 * MIN_ANSWERS / (rate * share / 100))
 
 
 def healthy(traffic: ReleaseTraffic, placement: Placement) -> Verdict:

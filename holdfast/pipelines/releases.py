@@ -63,6 +63,7 @@ def deploy(
     services: Sequence[str] = (),
     until: str | None = None,
     hold_s: float | None = None,
+    shares: Sequence[int] = (),
     quiet: bool = False,
 ) -> Done:
     """Ship a release. Raises GateFailed (1) or GateUnknown (3) after everything was undone, Refused (4) before."""
@@ -70,7 +71,7 @@ def deploy(
         stack,
         home,
         f"deploy {version}",
-        lambda desk: desk.deploy(version, services=services, until=until, hold_s=hold_s),
+        lambda desk: desk.deploy(version, services=services, until=until, hold_s=hold_s, shares=shares),
         quiet=quiet,
     )
 
@@ -87,12 +88,14 @@ def operate(stack: str, home: str, verb: str, *, quiet: bool = False) -> Done:
     return _record(stack, home, verb, verbs[verb], quiet=quiet)
 
 
-def dry_run_steps(stack: str, home: str, version: str, services: Sequence[str]) -> list[tuple[str, str, str]]:
+def dry_run_steps(
+    stack: str, home: str, version: str, services: Sequence[str], shares: Sequence[int] = ()
+) -> list[tuple[str, str, str]]:
     """The steps of a deploy: name, what it does, how it is undone."""
     target = _running_target(stack, home)
     run = open_run(target.home.runs, command=f"deploy {version} --dry-run", stack=stack)
     try:
-        return open_desk(target, run).dry_run(version, services)
+        return open_desk(target, run).dry_run(version, services, shares)
     finally:
         run.close()
 

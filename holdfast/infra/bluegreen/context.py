@@ -20,7 +20,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided when the operation began; it is in the journal and never changes.
 
     `origin`: the live colors when it began, empty for services without one. `schema_before`: the database's revision
-    then. `closes`: the operation that this one ends (a rollback ends a release).
+    then. `shares`: percents of the traffic that move before all of it does.
+    `closes`: the operation that this one ends (a rollback ends a release).
     """
 
     version: str
@@ -32,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     schema_before: str | None = None
     previous_version: str = ""
     closes: str = ""
+    shares: list[int] = []
 
 
 @dataclass

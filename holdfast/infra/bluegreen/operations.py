@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.errors import EnvironmentFailed, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
+from holdfast.infra.bluegreen.gradual import with_shares
 from holdfast.infra.bluegreen.page import said
 from holdfast.infra.bluegreen.ports import Ports
 from holdfast.infra.bluegreen.release import HOLD, RELEASE, RETIRE
@@ -51,17 +52,26 @@ class Desk:
     # -- what a person asks for ------------------------------------------------------------------------------------
 
     def deploy(
-        self, version: str, *, services: Sequence[str] = (), until: str | None = None, hold_s: float | None = None
+        self,
+        version: str,
+        *,
+        services: Sequence[str] = (),
+        until: str | None = None,
+        hold_s: float | None = None,
+        shares: Sequence[int] = (),
     ) -> Result:
-        """Release a version. Raises GateFailed or GateUnknown after everything was undone; Refused when nothing was."""
-        self._check_step(until)
+        """Release a version; `shares`: percents of the traffic that move before all of it does.
+
+        Raises GateFailed or GateUnknown after everything was undone; Refused when nothing was done.
+        """
+        _check_step(until, with_shares(RELEASE, shares))
         with self.journal.lock(f"holdfast deploy {version}"):
             release = read_release(version, self.home.releases)
             check_release(release)
             resumed = self._clear_the_way(release, services, until)
             if resumed:
                 return resumed
-            plan = self._plan(release, services, hold_s)
+            plan = self._plan(release, services, hold_s, shares)
             if not plan.placement:
                 return Result(operation="", state="already live", version=version, placement={})
             operation = self.journal.begin("deploy", msgspec.to_builtins(plan))
@@ -131,15 +141,17 @@ class Desk:
                 return self._result(operation, "holding")
             return self._run(operation)
 
-    def dry_run(self, version: str, services: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    def dry_run(
+        self, version: str, services: Sequence[str] = (), shares: Sequence[int] = ()
+    ) -> list[tuple[str, str, str]]:
         """What `deploy` would do: each step with what it does and its undo. Checks what can be checked; acts never."""
         release = read_release(version, self.home.releases)
         check_release(release)
-        self._plan(release, services, None)
+        self._plan(release, services, None, shares)
         self.ports.schema.check(release.manifest.schema_range.oldest, release.manifest.schema_range.newest)
         return [
             (step.name, said(step.act.__doc__), "" if step.undo is nothing else said(step.undo.__doc__))
-            for step in RELEASE
+            for step in with_shares(RELEASE, shares)
         ]
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -198,8 +210,14 @@ class Desk:
         table = self.target.live()
         return {name: cast(Color, table.live(name)) for name in self.stack.services if table.live(name)}
 
-    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None) -> Plan:
+    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None, shares: Sequence[int]) -> Plan:
         moving, live = self._moving(release, services), self._live()
+        if shares and any(name not in live for name in moving):
+            raise Refused(
+                "a first release has no traffic to share",
+                because="nothing is live beside it",
+                way_out=f"holdfast deploy {release.version}   without --weights",
+            )
         running = {name: self.target.release_in(name, color) for name, color in live.items()}
         previous = next((found.version for name in moving if (found := running.get(name))), "")
         return Plan(
@@ -214,11 +232,12 @@ class Desk:
             hold_s=self.stack.release.hold_s if hold_s is None else hold_s,
             schema_before=self.ports.schema.current() if moving else None,
             previous_version=previous,
+            shares=list(shares),
         )
 
     def _run(self, operation: Operation, *, until: str | None = None, promote: bool = False) -> Result:
         """Walk on from where the journal says; on an error undo everything that was started."""
-        context, steps = self._context(operation), PROTOCOLS[operation.kind]
+        context, steps = self._context(operation), _steps_of(operation)
         if operation.turned_back:
             return self._undo(operation, operation.because)
         stop_after = until or (HOLD if not promote and self._holds(context) else None)
@@ -284,7 +303,7 @@ class Desk:
         if operation.started(HOLD) and not operation.turned_back and old and not secure(self.target, old):
             raise self._nothing_to_roll_back_to("the hold window has just ended, and with it the old color")
         context.timeline.point("note", text=f"undoing {context.label}: {because.splitlines()[0] if because else ''}")
-        back(PROTOCOLS[operation.kind], context, operation, because=because, around=context.around)
+        back(_steps_of(operation), context, operation, because=because, around=context.around)
         operation.finish("undone", because=because)
         return self._result(operation, "undone")
 
@@ -338,12 +357,17 @@ class Desk:
         way = f"holdfast deploy {last} brings that version back as a release" if last else "see `holdfast history`"
         return Refused("there is nothing to roll back to", because=because, way_out=way)
 
-    def _check_step(self, until: str | None) -> None:
-        names = [step.name for step in RELEASE]
-        if until is not None and until not in names:
-            raise UsageError(
-                f"there is no step {until}", because=f"the steps are {', '.join(names)}", way_out="name one of those"
-            )
+
+def _check_step(until: str | None, steps: Sequence[Step[Context]]) -> None:
+    names = [step.name for step in steps]
+    if until is not None and until not in names:
+        raise UsageError(
+            f"there is no step {until}", because=f"the steps are {', '.join(names)}", way_out="name one of those"
+        )
+
+
+def _steps_of(operation: Operation) -> tuple[Step[Context], ...]:
+    return with_shares(PROTOCOLS[operation.kind], _plan_of(operation).shares)
 
 
 def describe_open(operation: Operation) -> tuple[str, list[str]]:

@@ -19,6 +19,9 @@ prints this list. When a step fails, or a gate says *fail* or *unknown*, everyth
 first.
 """
 TAIL = f"""
+With `--weights 5,25,50,100` there are two more steps before `switch` for each share: `shift-5` moves 5 % of the
+traffic by one write, `watch-5` watches the new color under it; both are undone like `switch`.
+
 After `{HOLD}` a release waits: `holdfast rollback` goes back by one write, `holdfast promote` ends the window now, and
 when the window is over the stack's supervisor ends the old color by itself, whether a command runs or not.
 """

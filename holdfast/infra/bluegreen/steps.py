@@ -34,7 +34,7 @@ def expand_schema(context: Context) -> None:
 
 def drop_expansion(context: Context) -> None:
     """take the additions back, unless the new color has had traffic: its data may be in them"""
-    if context.operation.started("switch"):
+    if any(line.step.startswith(("shift-", "switch")) for line in context.operation.lines):
         context.timeline.point("note", text="the expanded schema stays: the new color has had traffic")
         return
     context.ports.schema.drop_expansion(context.plan.schema_before)
