@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from holdfast.errors import EnvironmentFailed, Interrupted, Refused, UsageError
+from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
 from holdfast.infra.bluegreen.gradual import with_shares
 from holdfast.infra.bluegreen.page import said
@@ -248,7 +248,7 @@ class Desk:
             way_out = "run `holdfast resume`" if operation.outcome is None else "what was begun has been undone"
             raise Interrupted("interrupted", because="Ctrl-C", way_out=way_out) from None
         except Exception as error:  # whatever it is, a release must not stay half done because of it
-            self._give_up(operation, str(error) or type(error).__name__)
+            self._give_up(operation, _brief(error))
             raise
         if not complete:
             return self._result(operation, "holding" if operation.paused_at == HOLD else "paused")
@@ -293,7 +293,7 @@ class Desk:
         except Exception as error:
             raise EnvironmentFailed(
                 f"release {_plan_of(operation).version} failed, and could not be undone completely",
-                because=f"{because.splitlines()[0]}; then: {str(error).splitlines()[0]}",
+                because=f"{because}; then: {_brief(error)}",
                 way_out="correct the cause, then run `holdfast abort`",
             ) from error
 
@@ -364,6 +364,12 @@ def _check_step(until: str | None, steps: Sequence[Step[Context]]) -> None:
         raise UsageError(
             f"there is no step {until}", because=f"the steps are {', '.join(names)}", way_out="name one of those"
         )
+
+
+def _brief(error: Exception) -> str:
+    """What happened and why, on one line."""
+    parts = (error.what, error.because) if isinstance(error, HoldfastError) else (str(error) or type(error).__name__,)
+    return ": ".join(part.splitlines()[0] for part in parts if part)
 
 
 def _steps_of(operation: Operation) -> tuple[Step[Context], ...]:
