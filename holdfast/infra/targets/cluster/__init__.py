@@ -1,0 +1,1 @@
+"""Kubernetes: an owner's cluster, or a whole one on this machine for tests (`local/`)."""
