@@ -13,8 +13,8 @@ import msgspec
 from holdfast.config import convert, convert_map, invalid
 from holdfast.infra.program.plans import AnyPart, Apisix, Istio, Kong, Part, Resources
 
-ENVIRONMENTS = ("dev", "staging", "prod")
-REGIONS = ("primary", "secondary")
+EnvironmentName = Literal["dev", "staging", "prod"]
+RegionName = Literal["primary", "secondary"]
 
 
 class Autoscale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +109,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """dev, staging or prod. `size: one` runs one instance of everything; `full` what the plans say."""
 
     size: Literal["one", "full"] = "full"
-    regions: tuple[Literal["primary", "secondary"], ...] = ("primary",)
+    regions: tuple[RegionName, ...] = ("primary",)
     storage_class: str = ""
     quota: Quota | None = None
 
@@ -122,7 +122,7 @@ class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     follows: dict[str, str] = {}
 
 
-def one_region() -> dict[Literal["primary", "secondary"], Region]:
+def one_region() -> dict[RegionName, Region]:
     """The regions of a stack that names none."""
     return {"primary": Region()}
 
@@ -149,8 +149,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     services: dict[str, ServicePlan]
     parts: dict[str, AnyPart] = {}
     edge: EdgePlan | None = None
-    environments: dict[Literal["dev", "staging", "prod"], Environment]
-    regions: dict[Literal["primary", "secondary"], Region] = msgspec.field(default_factory=one_region)
+    environments: dict[EnvironmentName, Environment]
+    regions: dict[RegionName, Region] = msgspec.field(default_factory=one_region)
     tenants: dict[str, Tenant] = {}
     sandboxes: dict[str, Sandbox] = {}
     drills: Drills | None = None
