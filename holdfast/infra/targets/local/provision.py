@@ -54,6 +54,8 @@ class Provision:
         self.routes.parent.mkdir(exist_ok=True)
         if new_ports and not self.supervisor.running():
             (self.home.state / "ports.json").unlink(missing_ok=True)
+            if links_argv is None and self._links.exists():
+                links_argv = self.links().argv  # the links have ports too
         self._ports()
         if links_argv is not None or not self._links.exists():
             self._write_links(links_argv or [])
