@@ -81,7 +81,7 @@ def kubeconfig_command(raw: bool) -> None:
     path = Path(foreign_kubeconfig(layout) or layout.kubeconfig)
     if not path.exists():
         raise Refused("there is no kubeconfig", because=f"{path} does not exist", way_out="scripts/cluster up")
-    print(path.read_text(encoding="utf-8") if raw else path)
+    print(path.read_text(encoding="utf-8") if raw else f"{path}\n", end="")
 
 
 @cli.command("image")
@@ -103,12 +103,13 @@ def image_command(tag: str, release: Path | None) -> None:
         source = content_root() / "infra" / "services"
         found = release or Path(build_release(tag, source, Path(folder)).path)
         built = build_image(load_description(), found, tag, CHECKOUT, say_since)
-    current = state.load(layout)
-    if current and current.alive():
-        images.load(current.init, built)
-        say_since(f"{built.name} is loaded")
-    else:
-        say_since(f"no cluster of ours runs, so it was not loaded; the OCI archive is {built.archive}")
+    with locked(layout, say_since):
+        current = state.load(layout)
+        if current and current.alive():
+            images.load(current.init, built)
+            say_since(f"{built.name} is loaded")
+        else:
+            say_since(f"no cluster of ours runs, so it was not loaded; the OCI archive is {built.archive}")
     print(built.pinned)
 
 

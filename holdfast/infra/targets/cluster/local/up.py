@@ -77,7 +77,10 @@ def write_files(layout: Layout) -> dict[str, bytes]:
     """Certificates, configuration and kubeconfigs; returns the certificates and keys by file name."""
     pki = certificates.all_files()
     for name, content in pki.items():
-        _write(layout.pki / name, content, VOLUME_USER if name in READ_BY_CONTROLLERS else 0)
+        if name.endswith(".key"):
+            _write(layout.pki / name, content, VOLUME_USER if name in READ_BY_CONTROLLERS else 0)
+        else:
+            (layout.pki / name).write_bytes(content)
     for name, text in all_configs().items():
         (layout.conf / name).write_text(text, encoding="utf-8")
     for name in WITH_KUBECONFIG:
