@@ -27,7 +27,7 @@ CHAT = b'{"message":"what does the edge cost?"}'
 WARM = 300
 AT_ONCE = 16
 LIMITS = {"p50_added_ms": 1.0, "p99_added_ms": 10.0, "cpu_us": 300.0}
-"""Envoy may add so much to a request. On two idle cores it added 0.2 ms, 0.4 ms and 170 µs; the p99 is the machine's too."""
+"""Envoy may add so much to a request. On two idle cores it added 0.2 ms, 0.4 ms, 170 µs; p99 has room for noise."""
 
 
 @dataclass
