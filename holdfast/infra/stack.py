@@ -135,6 +135,7 @@ def parse_stack(data: dict[str, Any], path: str) -> Stack:
     """Convert plain data to a Stack. `path` is the file's name, for messages."""
     maps: dict[str, type[Any]] = {"stores": Store, "services": Service, "links": Link}
     plain = dict(data)
+    _check_env(plain.get("services"), f"{path}: services")
     for key, kind in maps.items():
         if key in plain:
             convert_map(plain[key], kind, f"{path}: {key}")
@@ -146,6 +147,13 @@ def parse_stack(data: dict[str, Any], path: str) -> Stack:
     stack = convert(plain, Stack, f"{path}:")
     _check_names(stack, path)
     return stack
+
+
+def _check_env(services: object, path: str) -> None:
+    """Name the variable of a wrong `env`: a conversion of the whole would say `env[...]`."""
+    for name, service in services.items() if isinstance(services, dict) else ():
+        if isinstance(service, dict) and "env" in service:
+            convert_map(service["env"], str, f"{path}.{name}.env")
 
 
 def _check_names(stack: Stack, path: str) -> None:
