@@ -147,6 +147,10 @@ class Sparkle:
         table = self.target.live()
         return {name: table.live(name) for name in self.stack.services}
 
+    def placement(self) -> dict[str, Color]:
+        """The live colors, of the services that have one."""
+        return {name: cast(Color, color) for name, color in self.live().items() if color}
+
     def units(self) -> dict[str, Kept]:
         """The units that are not being ended."""
         return {name: kept for name, kept in self.target.units().items() if not kept.stopping}
@@ -191,7 +195,7 @@ class Sparkle:
         assert operation is None or operation.paused_at == "hold", operation.lines[-3:]
         table, units = self.target.live(), self.units()
         assert table.preview == {}
-        wanted = {"edge", *self.stack.stores}
+        wanted = {"edge", *self.stack.stores, *(["links"] if self.target.provision.links().argv else [])}
         for service in self.stack.services:
             assert sorted(table.weights[service].values()) == [100], table.weights
             color = cast(Color, table.live(service))
