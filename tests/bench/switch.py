@@ -72,7 +72,7 @@ def main() -> int:
         naive.record_effects(naive_run)
         tell("judging")
         figures = figures_of(read_history(our_run.path), options, cpu)
-        rival = rival_of(read_history(naive_run.path))
+        rival = rival_of(read_history(naive_run.path)) if options.restarts else {"absent": "--restarts 0"}
         short = shortfalls(figures, options)
         for bench, run in ((ours, our_run), (naive, naive_run)):
             run.close()
