@@ -81,6 +81,7 @@ class LocalTarget:
         While a color is live they start one after the other: a starting interpreter needs a core for a second, and
         the users of the live color must not feel it.
         """
+        self._refuse_stale(self.supervisor.token)
         check_release(release)
         self._remember(release, placement, sizes)
         gently = bool(self.live().weights)
@@ -151,16 +152,12 @@ class LocalTarget:
 
     def route(self, table: RouteTable) -> int:
         """Replace the route file. A table that is older than the one in force is refused (fencing)."""
-        if table.token < self.live().token:
-            raise Refused(
-                "this operation has been overtaken",
-                because=f"the routes were written under token {self.live().token}, this operation has {table.token}",
-                way_out="run `holdfast status`",
-            )
+        self._refuse_stale(table.token)
         return replace_file(self.provision.routes, route_file(self.stack, table))
 
     def stop(self, placement: Placement) -> None:
         """End instances; they finish what is in flight first. A color that may be live is never stopped."""
+        self._refuse_stale(self.supervisor.token)
         table = self.live()
         for service, color in placement.items():
             if table.weights.get(service, {}).get(color, 0) > 0:
@@ -276,6 +273,16 @@ class LocalTarget:
                 way_out="bring that folder back, or begin anew: holdfast down --data, holdfast up",
             )
         return release
+
+    def _refuse_stale(self, token: int | None) -> None:
+        """Refuse an operation that a newer one has overtaken, before it changes anything."""
+        newest = self.live().token
+        if token is not None and token < newest:
+            raise Refused(
+                "this operation has been overtaken",
+                because=f"the routes were written under token {newest}, this operation has {token}",
+                way_out="run `holdfast status`",
+            )
 
     def _wait_alive(self, name: str, service: str) -> None:
         """Wait until a starting instance answers at all; an instance that never does is wait_ready's to judge."""
