@@ -37,8 +37,9 @@ class Companion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ServicePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a service of the stack runs on a cluster.
 
-    `prestop_s`: how long a pod goes on serving after it was told to end, so that every node has heard of it: twice the
-    measured propagation p99, 5 s at least. `longest_s`: the longest request; the grace period is the sum and a margin.
+    `prestop_s`: how long a pod goes on serving after it was told to end, so that every node and edge has heard of it:
+    twice the measured propagation p99, 5 s at least, 10 s behind an edge that finds pods by DNS. `longest_s`: the
+    longest request; the grace period is the sum and a margin.
     `writable` are folders that the service writes to; `socket` is a Unix socket that it shares with its companions.
     """
 
@@ -48,7 +49,7 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     admin_port: int = 8081
     resources: Resources = Resources(cpu="200m", memory="256Mi", memory_limit="512Mi")
     autoscale: Autoscale | None = Autoscale()
-    prestop_s: int = 5
+    prestop_s: int = 10
     longest_s: int = 30
     uid: int = 10001
     live: str = "/healthz"
@@ -142,7 +143,8 @@ class Drills(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The cluster's half of a stack, whole. `only`: there is no other half, the stack does not run on one machine.
 
-    `image`: of services that name none. `pull`: Never where images are put onto the nodes by hand.
+    `image`: of services that name none. `version`: what a first `up` starts in blue; empty where releases are built and
+    deployed. `pull`: Never where images are put onto the nodes by hand.
     """
 
     owner: str
@@ -156,6 +158,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     drills: Drills | None = None
     only: bool = False
     image: str = ""
+    version: str = ""
     pull: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
 
 

@@ -111,7 +111,7 @@ def _nodes(
     name: str, plan: Plan, place: Place, mode: str, count: int, password: m.Manifest, config: m.Manifest
 ) -> list[m.Manifest]:
     reached = {"redis": PORT, **({"bus": BUS} if mode == "cluster" else {})}
-    probe = m.execute("/bin/sh", "-c", 'test "$(REDISCLI_AUTH="$PASSWORD" redis-cli ping)" = PONG')
+    probe = m.tcp(PORT)
     env = _environment(name, plan, place, mode, password)
     server = _container("redis", plan, place, plan.resources, "start.sh", env, reached, probe)
     template = m.pod(
@@ -147,7 +147,7 @@ def _sentinels(name: str, plan: Plan, place: Place, password: m.Manifest, config
     set_name = f"{name}-sentinel"
     env = _environment(name, plan, place, "sentinel", password)
     env |= {"QUORUM": str(plan.sentinels // 2 + 1), "SENTINEL_NODES": place.host(f"{set_name}-nodes")}
-    probe = m.execute("/bin/sh", "-c", 'test "$(REDISCLI_AUTH="$PASSWORD" redis-cli -p 26379 ping)" = PONG')
+    probe = m.tcp(SENTINEL)
     small = Resources(cpu="50m", memory="64Mi", memory_limit="128Mi")
     server = _container("sentinel", plan, place, small, "watch.sh", env, {"sentinel": SENTINEL}, probe)
     template = m.pod(
