@@ -75,9 +75,13 @@ def test_a_pod_reaches_itself_and_its_peers_through_a_service(cluster: Cluster, 
         "import json, urllib.request as u; url = 'http://gateway:8080/v1/whoami'; "
         "print(json.dumps([json.load(u.urlopen(url, timeout=3))['instance'] for _ in range(40)]))"
     )
-    answered = json.loads(cluster.kubectl("exec", "deployment/gateway", "--", "python", "-c", ask))
     pods = {pod["metadata"]["name"] for pod in cluster.get("pods")["items"]}
-    assert set(answered) == pods
+
+    def answered() -> set[str]:
+        done = cluster.try_kubectl("exec", "deployment/gateway", "--", "python", "-c", ask)
+        return set(json.loads(done.stdout)) if done.returncode == 0 else set()
+
+    until(lambda: answered() == pods, "both answer, the asking one too", 10)
 
 
 def test_a_selector_patch_moves_new_connections_and_loses_none(cluster: Cluster, colors: str) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed
-from holdfast.infra.targets.cluster.local.layout import API_URL, NODE, Layout
+from holdfast.infra.targets.cluster.local.layout import API_URL, DNS_READY_PORT, NODE, NODE_ADDRESS, Layout
 
 READY = "/readyz"
 NODE_PATH = f"/api/v1/nodes/{NODE}"
@@ -43,6 +43,23 @@ def has_condition(layout: Layout, path: str, kind: str) -> bool:
     return any(found["type"] == kind and found["status"] == "True" for found in conditions)
 
 
+def dns_is_ready() -> bool:
+    """Whether CoreDNS has read the cluster's names."""
+    try:
+        url = f"http://{NODE_ADDRESS}:{DNS_READY_PORT}/ready"
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for_dns(layout: Layout, *, timeout: float) -> None:
+    """Wait until names can be resolved. Raises EnvironmentFailed."""
+    for _ in poll(time.monotonic() + timeout, every=0.1):
+        if dns_is_ready():
+            return
+    raise _late("DNS was not ready", timeout, layout, "coredns")
+
+
 def wait_for_api(layout: Layout, *, timeout: float) -> None:
     """Wait until the API server is ready. Raises EnvironmentFailed."""
     for _ in poll(time.monotonic() + timeout, every=0.1):
@@ -59,11 +76,20 @@ def wait_for(layout: Layout, path: str, kind: str, component: str, *, timeout: f
     raise _late(f"{path.rsplit('/', 1)[-1]} was not {kind.lower()}", timeout, layout, component)
 
 
+def ended(layout: Layout, component: str) -> EnvironmentFailed:
+    """The error for a component that ended by itself."""
+    return _failed(f"{component} has ended", layout, component)
+
+
 def _late(what: str, timeout: float, layout: Layout, component: str) -> EnvironmentFailed:
+    return _failed(f"{what} within {timeout:g} s", layout, component)
+
+
+def _failed(what: str, layout: Layout, component: str) -> EnvironmentFailed:
     log = layout.logs / f"{component}.log"
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return EnvironmentFailed(
-        f"{what} within {timeout:g} s",
+        what,
         because=lines[-1] if lines else f"{component} has written nothing",
         way_out=f"see {log}, then run scripts/cluster up again",
     )

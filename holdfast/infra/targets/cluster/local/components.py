@@ -21,12 +21,13 @@ PKI, CONF = f"{INSIDE}/pki", f"{INSIDE}/conf"
 
 @dataclass(frozen=True)
 class Component:
-    """A process of the cluster. `stage` 0 starts before the API server answers, 1 after. `user`: its uid and gid."""
+    """A process of the cluster. `stage`: 0 before the API server answers, 1 after, 2 when its rights are there."""
 
     name: str
     argv: tuple[str, ...]
     stage: int = 1
     user: int = 0
+    """uid and gid."""
 
 
 def all_components(programs: Mapping[str, str]) -> list[Component]:
@@ -43,8 +44,8 @@ def all_components(programs: Mapping[str, str]) -> list[Component]:
         Component("kube-scheduler", (programs["kube-scheduler"], f"--config={CONF}/kube-scheduler.yaml")),
         Component("kubelet", (programs["kubelet"], *kubelet())),
         Component("kube-proxy", (programs["kube-proxy"], f"--config={CONF}/kube-proxy.yaml")),
-        Component("coredns", (programs["coredns"], f"-conf={CONF}/Corefile")),
-        Component("metrics-server", (programs["metrics-server"], *metrics_server())),
+        Component("coredns", (programs["coredns"], f"-conf={CONF}/Corefile"), stage=2),
+        Component("metrics-server", (programs["metrics-server"], *metrics_server()), stage=2),
     ]
 
 
@@ -137,4 +138,5 @@ def metrics_server() -> tuple[str, ...]:
         f"--kubelet-certificate-authority={PKI}/ca.crt",
         "--kubelet-preferred-address-types=InternalIP",
         "--metric-resolution=10s",
+        "--kubelet-request-timeout=5s",
     )

@@ -13,6 +13,7 @@ import yaml
 
 from holdfast.infra.targets.cluster.local.layout import (
     CGROUP,
+    DNS_READY_PORT,
     DNS_SERVICE,
     DOMAIN,
     INSIDE,
@@ -161,14 +162,18 @@ def kube_scheduler() -> dict[str, Any]:
 
 def corefile() -> str:
     """Services and pods of the cluster; every other name does not exist, for the cluster has no way out."""
-    return f""".:53 {{
+    return f"""{DOMAIN} in-addr.arpa ip6.arpa {{
     errors
-    ready 127.0.0.1:8181
+    ready {NODE_ADDRESS}:{DNS_READY_PORT}
     kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
         kubeconfig {INSIDE}/conf/coredns.kubeconfig
         pods insecure
         ttl 5
     }}
+}}
+
+. {{
+    errors
     template IN ANY . {{
         rcode NXDOMAIN
     }}

@@ -47,17 +47,24 @@ def make(layout: Layout, binaries: Mapping[str, Path], say: Say) -> None:
     layout.make()
     pki = write_files(layout)
     current = make_namespaces(layout, binaries)
-    components = all_components(programs.inside(binaries))
-    start(layout, current, [component for component in components if component.stage == 0])
+    first, then, last = stages(binaries)
+    start(layout, current, first)
     say("etcd, containerd and the API server are starting")
     load_archive(current.init, pause_archive())
     api.wait_for_api(layout, timeout=90)
     say("the API server is ready")
-    start(layout, current, [component for component in components if component.stage == 1])
+    start(layout, current, then)
     apply(layout, binaries["kubectl"], all_objects(pki["ca.crt"]))
-    wait_until_ready(layout, say)
+    start(layout, current, last)
+    wait_until_ready(layout, current, say)
     current.complete = True
     state.save(layout, current)
+
+
+def stages(binaries: Mapping[str, Path]) -> list[list[Component]]:
+    """The components by the stage in which they start."""
+    components = all_components(programs.inside(binaries))
+    return [[component for component in components if component.stage == stage] for stage in range(3)]
 
 
 def mend(layout: Layout, current: State, binaries: Mapping[str, Path], say: Say) -> None:
@@ -70,7 +77,7 @@ def mend(layout: Layout, current: State, binaries: Mapping[str, Path], say: Say)
     if ended:
         say(f"starting {', '.join(component.name for component in ended)} again")
         start(layout, current, ended)
-    wait_until_ready(layout, say)
+    wait_until_ready(layout, current, say)
 
 
 def write_files(layout: Layout) -> dict[str, bytes]:
@@ -123,11 +130,16 @@ def apply(layout: Layout, kubectl: Path, objects: list[dict[str, object]]) -> No
     namespaces.run_on_host([*argv, "--validate=false", "--filename=-"], given=yaml.safe_dump_all(objects))
 
 
-def wait_until_ready(layout: Layout, say: Say) -> None:
-    """API server, node, metrics."""
+def wait_until_ready(layout: Layout, current: State, say: Say) -> None:
+    """API server, node, names, metrics API; and no component has ended meanwhile."""
     api.wait_for_api(layout, timeout=90)
     api.wait_for(layout, api.NODE_PATH, "Ready", "kubelet", timeout=90)
-    say("the node is ready")
+    api.wait_for_dns(layout, timeout=30)
+    api.wait_for(layout, api.METRICS_PATH, "Available", "metrics-server", timeout=60)
+    say("node, DNS and metrics are ready")
+    for name, identity in current.components.items():
+        if not identity.alive():
+            raise api.ended(layout, name)
 
 
 def environment(layout: Layout) -> dict[str, str]:
