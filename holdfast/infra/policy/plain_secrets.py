@@ -21,13 +21,20 @@ def violations(manifests: Sequence[Manifest], sealed: Sealed | None = None) -> I
         for container in containers(manifest):
             yield from _variables(manifest, container)
         if manifest.get("kind") == "Secret":
-            for key, value in {**(manifest.get("data") or {}), **(manifest.get("stringData") or {})}.items():
+            for key, value in _values(manifest):
                 if not is_sealed(value):
                     yield f"{title(manifest)}: {key} is written in plain; make it a secret of the configuration"
         else:
             for path, text in _texts(manifest):
                 if IN_URL.search(text) or KEY_BLOCK.search(text):
                     yield f"{title(manifest)}: {path} holds a secret in plain"
+
+
+def _values(manifest: Manifest) -> Iterator[tuple[str, Any]]:
+    """The values of a Secret; none where the whole of them is sealed, as Pulumi's own class does."""
+    for field in ("data", "stringData", "string_data"):
+        if isinstance(found := manifest.get(field), Mapping):
+            yield from found.items()
 
 
 def _variables(manifest: Manifest, container: Mapping[str, Any]) -> Iterator[str]:
