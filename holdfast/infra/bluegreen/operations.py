@@ -338,11 +338,11 @@ class Desk:
         return until is not None and until <= time.time()
 
     def _set_aside(self) -> Result:
-        """Keep what is live, stop what is not, and start a fresh journal."""
+        """Give all traffic to the color that has most of it, stop the other, and start a fresh journal."""
         aside = self.journal.set_corrupt_aside()
         table, live = self.target.live(), self._live()
         self.target.fence(self.journal.token)
-        self.target.route(table.previewing({}, self.journal.token))
+        self.target.route(table.moved(live, self.journal.token))
         for name in self.stack.services:
             idle: list[Color] = [opposite(live[name])] if name in live else ["blue", "green"]
             for one in idle:
