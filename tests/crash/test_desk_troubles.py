@@ -92,8 +92,9 @@ def test_a_gate_that_fails_or_does_not_know_leads_back_under_traffic(
     stack: Sparkle, origin: str, version: str, port: str, outcome: Outcome, kind: type[HoldfastError]
 ) -> None:
     with traffic_on(stack) as traffic:
+        says: dict[str, Any] = {port: lambda *_: verdict(outcome)}
         with pytest.raises(kind):
-            command(stack, "deploy", version, **{port: lambda *_: verdict(outcome)})
+            command(stack, "deploy", version, **says)
         stack.converged()
     traffic.check()
     assert stack.live_version() == origin
@@ -314,12 +315,12 @@ def flip(path: Path, line: int) -> None:
     path.write_bytes(b"\n".join(lines))
 
 
-@pytest.mark.parametrize("step", ["prove-idle", "watch"])
+@pytest.mark.parametrize("step", ["prove-idle", "watch-60", "watch"])
 def test_a_corrupt_journal_is_refused_by_file_and_line_and_can_be_set_aside(
     stack: Sparkle, origin: str, version: str, step: str
 ) -> None:
     point = Point(at="before", step=step)
-    run_child(Spec(home=str(stack.home.root), verb="deploy", version=version, point=point))
+    run_child(Spec(home=str(stack.home.root), verb="deploy", version=version, shares=[60], point=point))
     path = sorted(stack.home.journal.glob("[0-9]*.jsonl"))[-1]
     live = stack.live()
     flip(path, 3)

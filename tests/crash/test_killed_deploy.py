@@ -13,6 +13,7 @@ from support.stack import VERSIONS, Sparkle
 from support.traffic import Traffic
 
 from holdfast.errors import Refused
+from holdfast.infra.bluegreen.gradual import with_shares
 from holdfast.infra.bluegreen.release import HOLD, RELEASE
 from holdfast.infra.bluegreen.rollback import ROLLBACK
 from holdfast.journal import nothing
@@ -21,15 +22,17 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 NEXT = ("resume", "abort", "deploy-same", "deploy-other", "rollback")
 AROUND = ("before", "after")
+SHARES = [60]  # more than half: the new color counts as the live one before the switch
+GRADUAL = with_shares(RELEASE, SHARES)
 
 DEPLOY = [
     Point(at="begin"),
-    *(Point(at=at, step=step.name) for step in RELEASE for at in AROUND),
+    *(Point(at=at, step=step.name) for step in GRADUAL for at in AROUND),
     Point(at="done", step=HOLD),  # between the lines DONE and PAUSED
     Point(at="paused"),
 ]
 ROLL = [Point(at="begin"), *(Point(at=at, step=s.name) for s in ROLLBACK for at in AROUND), Point(at="finish")]
-UNDOABLE = [step.name for step in RELEASE if step.undo is not nothing and step.name != HOLD]
+UNDOABLE = [step.name for step in GRADUAL if step.undo is not nothing and step.name != HOLD]
 UNDO = [Point(at=at, step=name) for name in UNDOABLE for at in ("undo-before", "undo-after")]
 RETIRE = tuple(step.name for step in RELEASE[[step.name for step in RELEASE].index(HOLD) + 1 :])
 
@@ -77,7 +80,7 @@ def test_a_deploy_killed_at_any_point_converges_by_any_next_command(stack: Spark
     if point.step in RETIRE:
         command(stack, "deploy", version)
         verb = "promote"
-    spec = Spec(home=str(stack.home.root), verb=verb, version=version, point=point)
+    spec = Spec(home=str(stack.home.root), verb=verb, version=version, shares=SHARES, point=point)
     killed(stack, spec, then, version, origin)
 
 
@@ -94,21 +97,23 @@ def test_a_rollback_killed_at_any_point_converges_by_any_next_command(stack: Spa
 def test_an_undo_killed_at_any_point_converges_by_any_next_command(stack: Sparkle, point: Point, then: str) -> None:
     origin = stack.live_version()
     version = other_than(origin)
-    spec = Spec(home=str(stack.home.root), verb="deploy", version=version, fail="watch", point=point)
+    spec = Spec(home=str(stack.home.root), verb="deploy", version=version, shares=SHARES, fail="reconcile", point=point)
     killed(stack, spec, then, version, origin)
     if then in {"abort", "resume", "rollback"}:
         assert stack.live_version() == origin
 
 
 SUPERVISOR = [
-    *(Point(at=at, step=s.name) for s in RELEASE if s.name not in RETIRE for at in ("before", "after")),
+    *(Point(at=at, step=s.name) for s in GRADUAL if s.name not in RETIRE for at in ("before", "after")),
 ]
 
 
 @pytest.mark.parametrize("point", [pytest.param(p, id=str(p)) for p in sample(SUPERVISOR, 2)])
 def test_a_deploy_goes_on_when_the_supervisor_is_killed(stack: Sparkle, point: Point) -> None:
     version = other_than(stack.live_version())
-    spec = Spec(home=str(stack.home.root), verb="deploy", version=version, point=point, victim="supervisor")
+    spec = Spec(
+        home=str(stack.home.root), verb="deploy", version=version, shares=SHARES, point=point, victim="supervisor"
+    )
     with Traffic(stack.url, stack.target.provision.store_dsn("postgres")) as traffic:
         child = run_child(spec)
         assert child.returncode == 0, child.stdout + child.stderr

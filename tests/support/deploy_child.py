@@ -1,10 +1,9 @@
 """A process that runs one command of the release desk and is killed at a point of it, or kills the supervisor there.
 
-`python deploy_child.py SPEC` with SPEC as JSON: home, verb, version, replicas, fail ("watch": the watch says no), and
-`point`: {"at": before|after|done|undo-before|undo-after|begin|paused|finish, "step": NAME}, `victim`: self|supervisor.
-
-before/after: around the step's act; done: its DONE line is on disk and nothing after it; undo-before/-after: around
-its undo; begin, paused, finish: right after that line. The last line of stdout is JSON: how the command ended.
+`python deploy_child.py SPEC` with SPEC as JSON: home, verb, version, shares, replicas, fail ("reconcile": the ledger
+says no), `victim`: self|supervisor, and `point`: {"at": WHERE, "step": NAME}. WHERE is before or after (around the
+step's act), done (its DONE line is on disk and nothing after it), undo-before, undo-after, or begin, paused, finish
+(right after that line). The last line of stdout is JSON: how the command ended.
 """
 
 from __future__ import annotations
@@ -54,6 +53,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     verb: str
     version: str = ""
+    shares: list[int] = []
     replicas: int = 1
     fail: str = ""
     point: Point | None = None
@@ -94,10 +94,10 @@ def run_child(spec: Spec, *, within: Sequence[str] = (), timeout: float = 60) ->
     )
 
 
-def command(stack: Sparkle, verb: str, version: str = "", **ports: Any) -> Any:
+def command(stack: Sparkle, verb: str, version: str = "", shares: Sequence[int] = (), **ports: Any) -> Any:
     """One command of the release desk, with quick ports."""
     desk = stack.desk(schema=AnySchema(), **ports)
-    return desk.deploy(version) if verb == "deploy" else WAYS[verb](desk)
+    return desk.deploy(version, shares=shares) if verb == "deploy" else WAYS[verb](desk)
 
 
 class Killer:
@@ -131,9 +131,10 @@ class Killer:
 
     def arm(self) -> None:
         """Wrap every step of every protocol, and the journal's writes."""
-        for kind, steps in operations.PROTOCOLS.items():
-            operations.PROTOCOLS[kind] = tuple(self.wrapped(step) for step in steps)
-        plain = Operation.write
+        steps_of, plain = operations._steps_of, Operation.write
+
+        def steps(operation: Operation) -> tuple[Step[Context], ...]:
+            return tuple(self.wrapped(step) for step in steps_of(operation))
 
         def write(operation: Operation, mark: Mark, step: str = "", **data: Any) -> None:
             plain(operation, mark, step, **data)
@@ -141,6 +142,7 @@ class Killer:
             if mark in after:
                 self.reached(after[mark], step if mark is Mark.DONE else "")
 
+        operations._steps_of = steps
         setattr(Operation, "write", write)  # noqa: B010 - mypy forbids the plain assignment to a method
 
 
@@ -154,7 +156,8 @@ def main(spec: Spec) -> int:
             Sparkle(stack, home, LocalTarget(stack, home)),
             spec.verb,
             spec.version,
-            watch=(lambda *_: no) if spec.fail == "watch" else None,
+            spec.shares,
+            reconcile=(lambda: no) if spec.fail == "reconcile" else None,
         )
     except HoldfastError as error:
         print(json.dumps({"error": str(error), "code": int(error.code)}))
