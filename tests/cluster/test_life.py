@@ -148,8 +148,8 @@ def test_an_interrupted_up_leaves_nothing(before: dict[str, set[str]], moment: s
     process = start_up()
     read_until(process, moment)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
     nothing_new_but_logs(before)
 
 

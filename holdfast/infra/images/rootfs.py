@@ -89,6 +89,8 @@ def python_layer(description: Description, root: Path, checkout: Path, say: Say)
     for program, target in description.programs.items():
         (root / BIN / program).symlink_to(target)
     compile_bytecode(root, LIB)
+    for old in root.parent.glob(f"{root.name}-python-*.tar"):
+        old.unlink()
     return write_layer(path, root, [LIB, BIN], keep=lambda name: not name.endswith((".lock", "direct_url.json")))
 
 

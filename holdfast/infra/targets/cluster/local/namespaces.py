@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from holdfast.children import Identity, identify
 from holdfast.errors import EnvironmentFailed
@@ -21,6 +22,7 @@ from holdfast.infra.targets.cluster.local.layout import INSIDE
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 MS_REC, MS_SLAVE, MS_SHARED = 0x4000, 0x80000, 0x100000
 TOOLS = "/run/tools"
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def mount_commands(root: Path, tools: Path) -> list[list[str]]:
@@ -93,6 +95,25 @@ def _fork(
     prepare: Callable[[], None], argv: Sequence[str], env: Mapping[str, str], log: Path, *, user: int
 ) -> Identity:
     """Fork, `prepare` namespaces, fork again: only a child is in a new pid namespace. Returns who it is."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)  # an interrupt in a fork's hooks would be lost
+    try:
+        status, said = _fork_twice(prepare, argv, env, log, user)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    identity = identify(int(said)) if status == 0 and said.isdecimal() else None
+    if identity is None:
+        raise EnvironmentFailed(
+            f"{Path(argv[0]).name} could not be started",
+            because=said if status else f"it ended at once; see {log}",
+            way_out="see that log; root with all capabilities is needed",
+        )
+    return identity
+
+
+def _fork_twice(
+    prepare: Callable[[], None], argv: Sequence[str], env: Mapping[str, str], log: Path, user: int
+) -> tuple[int, str]:
+    """The child's exit status, and what it said: the grandchild's pid, or an error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -111,31 +132,29 @@ def _fork(
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    identity = identify(int(said)) if status == 0 and said.isdecimal() else None
-    if identity is None:
-        raise EnvironmentFailed(
-            f"{Path(argv[0]).name} could not be started",
-            because=said if status else f"it ended at once; see {log}",
-            way_out="see that log; root with all capabilities is needed",
-        )
-    return identity
+    return status, said
 
 
-def _execute(argv: Sequence[str], env: Mapping[str, str], out: int, user: int) -> None:
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (out, 1), (out, 2)):
-        os.dup2(source, target)
-    os.closerange(3, 256)
-    os.chdir("/")
-    if user:
-        os.setgroups([])
-        os.setgid(user)
-        os.setuid(user)
+def _execute(argv: Sequence[str], env: Mapping[str, str], out: int, user: int) -> NoReturn:
+    """Become the program; whatever fails is in its log, and this copy of Python never goes on."""
     try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (out, 1), (out, 2)):
+            os.dup2(source, target)
+        os.closerange(3, 256)
+        for number in (*INTERRUPTS, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two; programs do not
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.chdir("/")
+        if user:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
         os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - argv is ours, and no shell is wanted
     except OSError as error:
-        print(f"{argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+    finally:
         os._exit(127)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def up(layout: Layout, checkout: Path, say: Say) -> None:
     try:
         make(layout, binaries, say)
     except BaseException:
+        signal.pthread_sigmask(signal.SIG_BLOCK, namespaces.INTERRUPTS)  # a second Ctrl-C must not stop this
         say("taking away what was started")
         end(layout, keep_logs=True)
         raise
