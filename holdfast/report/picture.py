@@ -189,7 +189,7 @@ class Layout:
             return top + height * (1 - (log10(max(value, 10.0**low)) - low) / (high - low))
 
         self._label("p99", 12 + 6)
-        self.picture.labels.append(Label(0, top + 26, "from intended", "start", "unit"))
+        self.picture.labels.append(Label(0, top + 26, "intended", "start", "unit"))
         self.picture.labels.append(Label(0, top + 39, "start", "start", "unit"))
         for decade in range(low, high + 1):
             value = 10.0**decade
