@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.stack import Sparkle, quick_stack, releases_of, sparkle
+from support.stack import VERSIONS, Sparkle, quick_stack, releases_of, sparkle
 
 REPLICAS = 1
 
@@ -29,3 +29,13 @@ def stack(crash_stack: Sparkle) -> Iterator[Sparkle]:
     crash_stack.settle()
     yield crash_stack
     crash_stack.settle()
+
+
+@pytest.fixture
+def origin(stack: Sparkle) -> str:
+    return stack.live_version()
+
+
+@pytest.fixture
+def version(origin: str) -> str:
+    return next(version for version in VERSIONS if version != origin)

@@ -10,7 +10,7 @@ import pytest
 from support.deploy_child import Point, Spec, command, run_child
 from support.sample import sample
 from support.stack import VERSIONS, Sparkle
-from support.traffic import Traffic
+from support.traffic import traffic_on
 
 from holdfast.errors import Refused
 from holdfast.infra.bluegreen.gradual import with_shares
@@ -63,7 +63,7 @@ def go_on(stack: Sparkle, then: str, version: str, origin: str) -> None:
 
 
 def killed(stack: Sparkle, spec: Spec, then: str, version: str, origin: str) -> None:
-    with Traffic(stack.url, stack.target.provision.store_dsn("postgres")) as traffic:
+    with traffic_on(stack) as traffic:
         child = run_child(spec)
         assert child.returncode == -signal.SIGKILL, child.stdout + child.stderr
         assert stack.get().status_code == 200
@@ -114,7 +114,7 @@ def test_a_deploy_goes_on_when_the_supervisor_is_killed(stack: Sparkle, point: P
     spec = Spec(
         home=str(stack.home.root), verb="deploy", version=version, shares=SHARES, point=point, victim="supervisor"
     )
-    with Traffic(stack.url, stack.target.provision.store_dsn("postgres")) as traffic:
+    with traffic_on(stack) as traffic:
         child = run_child(spec)
         assert child.returncode == 0, child.stdout + child.stderr
         assert stack.live_version() == version
@@ -131,7 +131,7 @@ def test_a_rollback_goes_on_when_the_supervisor_is_killed(stack: Sparkle, point:
     origin = stack.live_version()
     command(stack, "deploy", other_than(origin))
     spec = Spec(home=str(stack.home.root), verb="rollback", point=point, victim="supervisor")
-    with Traffic(stack.url, stack.target.provision.store_dsn("postgres")) as traffic:
+    with traffic_on(stack) as traffic:
         child = run_child(spec)
         assert child.returncode == 0, child.stdout + child.stderr
         assert stack.live_version() == origin

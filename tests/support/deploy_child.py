@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.stack import Sparkle, quick_stack, supervisor_pids, verdict
+from support.stack import Sparkle, quick_stack, refusal, supervisor_pids, verdict
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Refused
 from holdfast.infra.bluegreen import operations
 from holdfast.infra.bluegreen.context import Context
 from holdfast.infra.home import Home
@@ -98,6 +98,10 @@ def command(stack: Sparkle, verb: str, version: str = "", shares: Sequence[int] 
     """One command of the release desk, with quick ports."""
     desk = stack.desk(schema=AnySchema(), **ports)
     return desk.deploy(version, shares=shares) if verb == "deploy" else WAYS[verb](desk)
+
+
+def refused(stack: Sparkle, verb: str, version: str = "") -> Refused:
+    return refusal(lambda: command(stack, verb, version))
 
 
 class Killer:

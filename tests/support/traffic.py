@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import psycopg
+from support.stack import Sparkle
 
 PAUSE_S = 0.04
 
@@ -95,3 +96,7 @@ class Traffic:
             raise
         assert answer.status == 200, f"{answer.status} {said[:200]!r}"
         self.acknowledged.append(key)
+
+
+def traffic_on(stack: Sparkle) -> Traffic:
+    return Traffic(stack.url, stack.target.provision.store_dsn("postgres"))
