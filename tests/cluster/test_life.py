@@ -14,6 +14,7 @@ from support.stack import ROOT
 
 from holdfast.children import Identity
 from holdfast.infra.targets.cluster.local.configs import SYSCTLS
+from holdfast.infra.targets.cluster.local.layout import CGROUP
 
 WARM_SECONDS = 30
 FOLDERS = [Path(name) for name in ("/", "/etc", "/etc/cni", "/opt", "/run", "/usr/libexec", "/var/lib", "/var/log")]
@@ -127,6 +128,19 @@ def test_up_again_changes_nothing_and_says_so_quickly(cluster: Cluster) -> None:
     succeed("up")
     assert time.monotonic() - begin < 5
     assert status()["processes"] == running
+
+
+def test_another_state_folder_is_refused_a_second_cluster_and_cannot_end_the_first(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("XDG_STATE_HOME", str(tmp_path))
+        refused = run_cluster("up")
+        assert refused.returncode == 4
+        assert str(cluster.kubeconfig.parent) in refused.stderr
+        assert run_cluster("down").returncode == 0
+    assert status()["state"] == "up"
+    assert Path("/sys/fs/cgroup/pids", CGROUP).exists()
 
 
 def test_a_component_that_was_killed_is_seen_and_up_starts_it_again(cluster: Cluster) -> None:

@@ -47,6 +47,21 @@ def test_a_kubeconfig_of_the_owners_is_the_one_that_is_named(tmp_path: Path) -> 
     assert cluster(tmp_path, "kubeconfig", "--raw", KUBECONFIG=str(mine)).stdout == "kind: Config\n"
 
 
+@pytest.mark.parametrize(("kubectl_ends", "code", "said"), [(0, 0, "nothing was started"), (1, 3, "does not answer")])
+def test_up_asks_the_owners_cluster_whether_it_answers_and_starts_nothing(
+    tmp_path: Path, kubectl_ends: int, code: int, said: str
+) -> None:
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(f"#!/bin/sh\necho no route to host >&2\nexit {kubectl_ends}\n")
+    kubectl.chmod(0o755)
+    path = f"{kubectl.parent}:{os.environ['PATH']}"
+    found = cluster(tmp_path / "state", "up", KUBECONFIG=str(tmp_path / "mine.yaml"), PATH=path)
+    assert found.returncode == code
+    assert said in found.stderr
+    assert not (tmp_path / "state").exists()
+
+
 def test_an_unknown_verb_is_a_usage_error(tmp_path: Path) -> None:
     assert cluster(tmp_path, "destroy").returncode == 2
 

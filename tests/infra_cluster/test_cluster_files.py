@@ -45,7 +45,7 @@ def test_the_objects_that_a_cluster_begins_with() -> None:
 
 def test_the_mounts_and_the_links() -> None:
     commands = mount_commands(Path("/state/cluster"), Path("/cache/tools"))
-    commands += host_commands(4711) + node_commands() + route_commands()
+    commands += host_commands(4711, Path("/state/cluster")) + node_commands() + route_commands()
     assert_golden(GOLDEN / "commands.txt", as_lines(commands))
 
 

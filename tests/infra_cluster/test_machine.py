@@ -8,8 +8,8 @@ import pytest
 from holdfast.errors import Refused
 from holdfast.infra.targets.cluster.local import cgroups
 from holdfast.infra.targets.cluster.local.down import mounts
-from holdfast.infra.targets.cluster.local.layout import CGROUP, RANGE, Layout
-from holdfast.infra.targets.cluster.local.network import overlapping, refuse_overlap
+from holdfast.infra.targets.cluster.local.layout import CGROUP, LINK, RANGE, Layout
+from holdfast.infra.targets.cluster.local.network import alias, link_owner, overlapping, refuse_overlap, refuse_second
 
 
 def routes(*destinations: str) -> str:
@@ -25,6 +25,19 @@ def test_a_route_that_overlaps_the_clusters_addresses_is_refused_by_name(destina
 
 def test_other_routes_are_no_matter() -> None:
     assert overlapping(routes("default", "192.0.2.0/24", "10.212.0.0/16", "fd00::/64")) == []
+
+
+def test_a_cluster_of_another_state_folder_is_named_and_not_joined() -> None:
+    links = json.dumps([{"ifname": "lo"}, {"ifname": LINK, "ifalias": "/elsewhere/cluster"}])
+    with pytest.raises(Refused, match="another cluster") as refused:
+        refuse_second(links)
+    assert "/elsewhere/cluster" in refused.value.because
+    assert link_owner(json.dumps([{"ifname": "lo"}])) is None
+
+
+def test_the_alias_of_a_link_fits_the_kernel_however_deep_the_folder_lies() -> None:
+    assert len(alias(Path("/x" * 300)).encode()) <= 255
+    assert alias(Path("/a/b")) == "/a/b"
 
 
 def test_with_cgroup_v1_the_group_is_in_every_hierarchy_and_its_cpuset_is_usable(tmp_path: Path) -> None:

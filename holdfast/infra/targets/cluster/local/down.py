@@ -40,9 +40,11 @@ def end(layout: Layout, *, keep_logs: bool = False) -> None:
                 because="it waits in the kernel, as for a disk that does not answer",
                 way_out="run scripts/cluster down again when it is gone",
             )
-    if _link_exists():
+    owner = link_owner()
+    if owner == network.alias(layout.root):
         subprocess.run(network.DELETE_LINK, capture_output=True, check=False)
-    cgroups.remove()
+    if owner in (None, network.alias(layout.root)):
+        cgroups.remove()
     remove_files(layout, keep_logs=keep_logs)
 
 
@@ -66,8 +68,10 @@ def left(layout: Layout) -> list[str]:
     """What is left of a cluster on this machine, in words: processes, mounts, cgroups, the link."""
     found = [f"process {identity.pid} ({TAG})" for identity in state.processes(layout)]
     found += [f"mount {mount}" for mount in mounts(Path("/proc/self/mountinfo").read_text(), layout)]
-    found += [f"cgroup {group}" for group in cgroups.left()]
-    return found + ([f"link {LINK}"] if _link_exists() else [])
+    owner = link_owner()
+    if owner is None or owner == network.alias(layout.root):  # else the cgroups are another cluster's
+        found += [f"cgroup {group}" for group in cgroups.left()]
+    return found + ([f"link {LINK}"] if owner == network.alias(layout.root) else [])
 
 
 def mounts(mountinfo: str, layout: Layout) -> list[str]:
@@ -76,5 +80,6 @@ def mounts(mountinfo: str, layout: Layout) -> list[str]:
     return [point for point in points if point == str(layout.root) or point.startswith(f"{layout.root}/")]
 
 
-def _link_exists() -> bool:
-    return f'"ifname":"{LINK}"' in run_on_host(network.LIST_LINKS).replace(" ", "")
+def link_owner() -> str | None:
+    """Whose the machine's link is; None when there is none."""
+    return network.link_owner(run_on_host(network.LIST_LINKS))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from holdfast.errors import Refused
 from holdfast.infra.targets.cluster.local.layout import (
@@ -22,13 +24,35 @@ LIST_LINKS = ["ip", "-json", "link", "show"]
 DELETE_LINK = ["ip", "link", "delete", LINK]
 
 
-def host_commands(init_pid: int) -> list[list[str]]:
-    """The host's end. It and its routes vanish with the cluster's network namespace."""
+def host_commands(init_pid: int, root: Path) -> list[list[str]]:
+    """The host's end; its alias says whose it is. It and its routes vanish with the cluster's network namespace."""
     return [
         ["ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", str(init_pid)],
         ["ip", "address", "add", f"{HOST_ADDRESS}/{LINK_PREFIX}", "dev", LINK],
-        ["ip", "link", "set", LINK, "up"],
+        ["ip", "link", "set", LINK, "up", "alias", alias(root)],
     ]
+
+
+def alias(root: Path) -> str:
+    """The state folder, as far as an alias can be long (255 bytes, kernel IFALIASZ)."""
+    return os.fsencode(root)[-255:].decode("ascii", errors="replace").replace("\ufffd", "?")
+
+
+def link_owner(links: str) -> str | None:
+    """Whose the link is (the alias in JSON of `ip link`); None when there is no link."""
+    aliases = [str(link.get("ifalias", "")) for link in json.loads(links) if link.get("ifname") == LINK]
+    return aliases[0] if aliases else None
+
+
+def refuse_second(links: str) -> None:
+    """Raises Refused when a cluster of another state folder is up: there is one a machine."""
+    owner = link_owner(links)
+    if owner is not None:
+        raise Refused(
+            "another cluster is up on this machine",
+            because=f"the link {LINK} belongs to the one in {owner}",
+            way_out="use that one, or end it: scripts/cluster down with the XDG_STATE_HOME that it was started with",
+        )
 
 
 def route_commands() -> list[list[str]]:

@@ -45,6 +45,7 @@ def up(layout: Layout, checkout: Path, say: Say) -> None:
 
 def make(layout: Layout, binaries: Mapping[str, Path], say: Say) -> None:
     """Everything from nothing."""
+    network.refuse_second(namespaces.run_on_host(network.LIST_LINKS))
     network.refuse_overlap(namespaces.run_on_host(network.LIST_ROUTES))
     layout.make()
     pki = write_files(layout)
@@ -106,9 +107,9 @@ def make_namespaces(layout: Layout, binaries: Mapping[str, Path]) -> State:
     state.save(layout, current)
     for argv in namespaces.mount_commands(layout.root, binaries["kubectl"].parent.parent):
         namespaces.run(init, argv)
-    cgroups.make()
-    for argv in network.host_commands(init.pid):
+    for argv in network.host_commands(init.pid, layout.root):
         namespaces.run_on_host(argv)
+    cgroups.make()
     for argv in network.node_commands():
         namespaces.run(init, argv)
     for argv in network.route_commands():
