@@ -26,11 +26,13 @@ class _Recorder(mocks.Mocks):
         self.registered.append(Registered(args.typ, args.name, args.inputs))
         return f"{args.name}-id", args.inputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[Any, Any]:
-        return {}
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        return {}, None
 
 
-def run(program: Callable[[], None], config: dict[str, str] | None = None, name: str = "sparkle-dev") -> list[Registered]:
+def run(
+    program: Callable[[], None], config: dict[str, str] | None = None, name: str = "sparkle-dev"
+) -> list[Registered]:
     """Run a program as the engine would, and return what it registered. Errors of the program are raised."""
     recorder = _Recorder()
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""The Pulumi program: reads which stack and environment, checks all manifests, registers all components."""
+"""The Pulumi program: it reads which stack and environment, checks all manifests, registers all components."""
 
 from __future__ import annotations
 

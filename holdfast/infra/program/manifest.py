@@ -372,7 +372,7 @@ def _variable(key: str, value: Value) -> dict[str, Any]:
         case FromField():
             return {"name": key, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": value.path}}}
         case _:
-            return {"name": key, "value": value}
+            return {"name": key, **({"value": value} if value else {})}
 
 
 def _mount(path: str, volume: str) -> dict[str, Any]:

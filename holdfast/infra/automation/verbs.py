@@ -1,0 +1,215 @@
+"""The verbs: up, preview, refresh, down, and the repair of what was cut off. Each tells what happened to what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pulumi import automation
+from pulumi.automation import errors
+
+from holdfast.errors import EnvironmentFailed, HoldfastError
+from holdfast.infra.automation import repair
+from holdfast.infra.automation import settings as where
+from holdfast.infra.automation.command import pulumi_command
+from holdfast.infra.automation.events import Listener
+from holdfast.infra.automation.settings import PROJECT, Settings
+from holdfast.infra.home import Home
+from holdfast.infra.program import main as program
+from holdfast.infra.program.assembly import manifests, sealed_names
+from holdfast.infra.program.desired import Desired, first
+from holdfast.infra.program.place import environment_of
+from holdfast.infra.stack import Stack
+from holdfast.timeline import Timeline
+
+SHOWN = 5
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verb did or would do. `counts`: operation (create, update, replace, delete, same…) → how many objects.
+
+    `changed`: object → operation; `objects`: all that were looked at; `seconds`: how long it took.
+    """
+
+    verb: str
+    stack: str
+    counts: dict[str, int]
+    changed: dict[str, str]
+    objects: list[str]
+    seconds: float
+    repaired: list[str] = []
+
+    @property
+    def none(self) -> bool:
+        """Whether the cluster is as it should be."""
+        return not self.changed
+
+
+class Provisioner:
+    """A stack's half on a cluster, in one environment."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        home: Home,
+        settings: Settings,
+        *,
+        timeline: Timeline | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        environment_of(stack, settings.environment)
+        self.stack = stack
+        self.home = home
+        self.settings = settings
+        self._timeline = timeline
+        self._say = say
+        self._opened: automation.Stack | None = None
+        self.name = f"{stack.name}-{settings.environment}"
+
+    def up(self, *, refresh: bool = False) -> Changes:
+        """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses."""
+        repaired = self.repair()
+        return self._do("up", lambda stack, listen: stack.up(on_event=listen, refresh=refresh, color="never"), repaired)
+
+    def preview(self) -> Changes:
+        """What `up` would do; nothing is changed."""
+        return self._do("preview", lambda stack, listen: stack.preview(on_event=listen, color="never"))
+
+    def refresh(self) -> Changes:
+        """Look at the cluster: what somebody changed by hand is known afterwards, and named."""
+        repaired = self.repair()
+        return self._do("refresh", lambda stack, listen: stack.refresh(on_event=listen, color="never"), repaired)
+
+    def down(self) -> Changes:
+        """Take everything away that `up` made; volumes of stores are kept by the cluster's own rules."""
+        repaired = self.repair()
+        return self._do("down", lambda stack, listen: stack.destroy(on_event=listen, color="never"), repaired)
+
+    def cancel(self) -> None:
+        """End the lock on the state, whoever has it: for a person who knows that its holder is gone."""
+        self._open().cancel()
+
+    def repair(self) -> list[str]:
+        """Put right what an `up` that was killed has left: a lost lock, operations without an end. Says what it did."""
+        stack = self._open()
+        said = [f"unlocked: {holder}" for holder in repair.release_lost_lock(stack, self._state(), self._timeline)]
+        if found := repair.pending(stack):
+            self._refresh_pending(stack)
+            said += [f"{entry.op} of {entry.urn.rpartition('::')[2]} was cut off, and looked up" for entry in found]
+        for line in said:
+            self._say(line)
+        return said
+
+    def secrets(self) -> list[str]:
+        """The names of the secrets that the stack needs; they are made at the first `up` and kept sealed by Pulumi."""
+        desired = self.settings.desired or first(self.stack)
+        return sealed_names(manifests(self.stack, self.settings.environment, desired))
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last `up`."""
+        return {key: output.value for key, output in self._open().outputs().items()}
+
+    def _do(
+        self, verb: str, act: Callable[[automation.Stack, Listener], object], repaired: list[str] | None = None
+    ) -> Changes:
+        listener, begin = Listener(self._timeline), time.monotonic()
+        stack = self._open()
+        try:
+            act(stack, listener)
+        except errors.ConcurrentUpdateError as error:
+            raise repair.locked(stack, _last_lines(str(error))) from error
+        except errors.CommandError as error:
+            raise self._failed(verb, error, listener) from error
+        return Changes(
+            verb=verb,
+            stack=self.name,
+            counts=dict(listener.counts),
+            changed=listener.changed,
+            objects=listener.objects,
+            seconds=time.monotonic() - begin,
+            repaired=repaired or [],
+        )
+
+    def _open(self) -> automation.Stack:
+        """The stack in its workspace, with its secrets made and its configuration set."""
+        if self._opened is None:
+            folder = where.folder(self.home) / self.name
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._opened = self._created(folder)
+            self._configure(self._opened)
+        return self._opened
+
+    def _created(self, folder: Path) -> automation.Stack:
+        backend = where.backend_url(self.settings, self.home)
+        project = automation.ProjectSettings(
+            name=PROJECT, runtime="python", backend=automation.ProjectBackend(url=backend)
+        )
+        options = automation.LocalWorkspaceOptions(
+            work_dir=str(folder),
+            project_settings=project,
+            secrets_provider=self.settings.secrets_provider,
+            env_vars=where.environment(self.settings, self.home),
+            pulumi_command=pulumi_command(self._say),
+        )
+        return automation.create_or_select_stack(
+            stack_name=self.name, project_name=PROJECT, program=self._program, opts=options
+        )
+
+    def _program(self) -> None:
+        desired: Desired = self.settings.desired or first(self.stack)
+        program.provision(self.stack, self.settings.environment, desired, wait=self.settings.wait)
+
+    def _configure(self, stack: automation.Stack) -> None:
+        """Make each secret that the stack needs and does not have yet; Pulumi seals it."""
+        wanted = self.secrets()
+        kept = stack.get_all_config()
+        missing = [name for name in wanted if f"{PROJECT}:{name}" not in kept]
+        if missing:
+            stack.set_all_config({name: automation.ConfigValue(value=generated(name), secret=True) for name in missing})
+
+    def _refresh_pending(self, stack: automation.Stack) -> None:
+        """Have Pulumi look up what was being made; what does not exist is forgotten."""
+        listed = [item for pair in repair.ids(stack) for item in pair]
+        flags = [f"--import-pending-creates={item}" for item in listed] or ["--clear-pending-creates"]
+        workspace = stack.workspace
+        workspace.pulumi_command.run(
+            ["refresh", "--yes", "--skip-preview", "--color=never", *flags, "--stack", stack.name],
+            str(workspace.work_dir),
+            {**workspace.env_vars},
+        )
+
+    def _state(self) -> Path | None:
+        url = where.backend_url(self.settings, self.home)
+        return Path(url.removeprefix("file://")) if url.startswith("file://") else None
+
+    def _failed(self, verb: str, error: errors.CommandError, listener: Listener) -> HoldfastError:
+        """The error of the program where it is one of ours, else what Pulumi and the API server said."""
+        cause: BaseException | None = error.__cause__ or error.__context__
+        while cause is not None:
+            if isinstance(cause, HoldfastError):
+                return cause
+            cause = cause.__cause__ or cause.__context__
+        said = listener.failures[:SHOWN] or [_last_lines(str(error))]
+        return EnvironmentFailed(
+            f"{verb} of {self.name} failed",
+            because="\n    ".join(said),
+            way_out="correct what is named there, then run the same command again: it goes on from where it stopped",
+        )
+
+
+def generated(name: str) -> str:
+    """A secret for a name; some kinds have a form of their own."""
+    import base64
+    import secrets
+
+    if name.endswith("-gossip"):
+        return base64.b64encode(secrets.token_bytes(32)).decode()
+    return secrets.token_urlsafe(32) if not name.endswith("-key") else secrets.token_hex(64)
+
+
+def _last_lines(text: str, count: int = 12) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "\n    ".join(lines[-count:])
