@@ -5,7 +5,7 @@ import time
 
 import httpx
 import pytest
-from support.kubernetes import Cluster, deployment, gateway, service, until
+from support.kubernetes import Cluster, Object, deployment, gateway, service, until
 
 
 @pytest.fixture
@@ -50,6 +50,40 @@ def test_the_image_runs_the_stores_of_the_wheels_as_an_ordinary_user(cluster: Cl
     assert "Redis server" in said("redis-server", "--version")
     assert "envoy" in said("envoy", "--version")
     assert cluster.try_kubectl("exec", "deployment/gateway", "--", "touch", "/opt/x").returncode != 0
+
+
+def test_postgresql_and_redis_of_the_image_serve_with_a_read_only_root(cluster: Cluster, image: str) -> None:
+    make = "initdb -D /data/pg -U holdfast --auth=trust --no-sync >/dev/null && exec postgres -D /data/pg -k ''"
+    ping = "import redis; redis.Redis().ping()"
+    containers = [
+        part(
+            "postgres",
+            image,
+            ["sh", "-c", make],
+            ["psql", "-h", "127.0.0.1", "-U", "holdfast", "-c", "SELECT 1", "postgres"],
+        ),
+        part("redis", image, ["redis-server", "--dir", "/data", "--save", ""], ["python", "-c", ping]),
+    ]
+    stores = deployment("stores", {"app": "stores"}, containers[0], 1)
+    pod = stores["spec"]["template"]["spec"]
+    pod["containers"], pod["volumes"] = containers, [{"name": "data", "emptyDir": {}}]
+    cluster.apply(stores)
+    cluster.wait_ready("stores", 90)
+
+
+def part(name: str, image: str, command: list[str], ready: list[str]) -> Object:
+    """A container that writes to /data and /tmp only."""
+    places = {"/data": "data", "/tmp": f"tmp-{name}"}  # noqa: S108 - in the pod
+    mounts = [{"name": "data", "mountPath": at, "subPath": folder} for at, folder in places.items()]
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": command,
+        "readinessProbe": {"exec": {"command": ready}, "periodSeconds": 1, "timeoutSeconds": 5},
+        "securityContext": {"runAsNonRoot": True, "readOnlyRootFilesystem": True},
+        "volumeMounts": mounts,
+    }
 
 
 def test_pods_find_a_service_by_its_name_and_learn_at_once_that_a_name_is_none(cluster: Cluster, image: str) -> None:
