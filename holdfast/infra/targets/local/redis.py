@@ -31,6 +31,7 @@ def redis_configuration(port: int, folder: Path, password: Secret) -> str:
         "appendfsync": "everysec",
         "save": '""',
         "daemonize": "no",
+        "set-proc-title": "no",  # the title is written over the environment, where the stack's tag is
     }
     return "".join(f"{key} {value}\n" for key, value in lines.items())
 
