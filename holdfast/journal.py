@@ -207,8 +207,11 @@ class Journal:
         return aside
 
     @contextmanager
-    def lock(self, holder: str) -> Iterator[int]:
-        """Hold the stack's lock; yields the fencing token. Raises Refused, naming the holder, when it is taken."""
+    def lock(self, holder: str, *, newer_than: int = 0) -> Iterator[int]:
+        """Hold the stack's lock; yields the fencing token, higher than any before it and than `newer_than`.
+
+        Raises Refused, naming the holder, when it is taken.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "lock"
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -218,12 +221,16 @@ class Journal:
             except BlockingIOError:
                 raise _held(self._lock_file()) from None
             before = self._lock_file()
-            self.token = (before.token if before else 0) + 1
+            self.token = max(before.token if before else self._first_token(), newer_than) + 1
             mine = Lock(holder=holder, pid=os.getpid(), since=time.time(), token=self.token)
             replace_file(self.folder / "lock.json", msgspec.json.encode(mine))
             yield self.token
         finally:
             os.close(fd)
+
+    def _first_token(self) -> int:
+        """0 for a new journal. Where the lock's file was lost, the time: it is above any count of operations."""
+        return int(time.time()) if any(self.folder.glob("[0-9]*")) else 0
 
     def _lock_file(self) -> Lock | None:
         path = self.folder / "lock.json"

@@ -125,16 +125,11 @@ class Live:
         return [*found, *(switch_label(p) for p in self._switches if start - AROUND <= _written(p) <= end)]
 
 
-def live_at(history: History, start: int, end: int) -> list[str]:
-    """The faults, steps and switches that were live between `start` and `end` (ns); a switch is for 1 s."""
-    return Live(history).between(start, end)
-
-
 def switch_label(point: Event) -> str:
     """A switch in a few words: `switch gateway blue → green`; the first comes from nowhere: `switch gateway → blue`."""
     to = point.data.get("to")
     services = list(to) if isinstance(to, dict) else []
-    moves = (f"{name} {_color(point, 'from', name)} → {_color(point, 'to', name)}" for name in services)
+    moves = (f"{name} {_color_of(point, 'from', name)} → {_color_of(point, 'to', name)}" for name in services)
     return " ".join(["switch", *", ".join(moves).split()])
 
 
@@ -159,15 +154,15 @@ def latencies(requests: Iterable[Request]) -> Latencies | None:
     return Latencies(count=len(times), p50_ms=p50, p95_ms=p95, p99_ms=p99, max_ms=times[-1] / MILLISECOND)
 
 
-def switches(history: History, edge: str = "gateway", stream: str | None = None) -> list[SwitchFigures]:
-    """Measure each switch that moved the service `edge` from one color to another.
+def switches(history: History, stream: str | None = None) -> list[SwitchFigures]:
+    """Measure each switch that moved the edge's service from one color to another.
 
     Propagation: the last start (`sent`) of a request that the old color answered, minus the moment of the write, or 0.
     Counted are the requests sent from the write on and ended before the next write: one that was under way at a switch
     may rightly be answered by either color. `written` must have been taken before the write, else a request that was
     sent and answered between the write and `written` would count as late by a whole interval.
     """
-    moved = sorted((p for p in points(history.events, "switch") if _moves(p, edge)), key=_written)
+    moved = sorted((p for p in points(history.events, "switch") if _moves(p)), key=_written)
     writes = [_written(point) for point in moved]
     requests = users_traffic(history, stream)
     colored = _Ordered([r for r in requests if r.settled and r.settled.color and r.offered.sent], _sent)
@@ -175,8 +170,7 @@ def switches(history: History, edge: str = "gateway", stream: str | None = None)
     return [
         _switch(
             point,
-            edge,
-            _propagation(written, end, _color(point, "from", edge), colored),
+            _propagation(written, end, _color(point, "from"), colored),
             all_of_them.between(written - AROUND, written + AROUND),
         )
         for point, written, end in zip(moved, writes, [*writes[1:], _NEVER], strict=False)
@@ -215,13 +209,13 @@ def _recovery(fault: Span, intended: Sequence[int], bad: Sequence[int]) -> Fault
     )
 
 
-def _switch(point: Event, edge: str, propagation_ms: float | None, around: Sequence[Request]) -> SwitchFigures:
+def _switch(point: Event, propagation_ms: float | None, around: Sequence[Request]) -> SwitchFigures:
     failed = [r.id for r in around if not succeeded(r)]
     return SwitchFigures(
         token=str(point.data.get("token", "")),
         written=_written(point),
-        source=_color(point, "from", edge),
-        target=_color(point, "to", edge),
+        source=_color(point, "from"),
+        target=_color(point, "to"),
         propagation_ms=propagation_ms,
         requests=len(around),
         failed=len(failed),
@@ -250,14 +244,19 @@ def _written(point: Event) -> int:
     return int(point.data.get("written", point.at))
 
 
-def _color(point: Event, side: str, edge: str) -> str:
+def _color(point: Event, side: str) -> str:
+    """The color of the service that the edge leads to: the one whose color the answers name."""
+    return _color_of(point, side, str(point.data.get("edge", "gateway")))
+
+
+def _color_of(point: Event, side: str, service: str) -> str:
     colors = point.data.get(side)
-    return str(colors.get(edge, "")) if isinstance(colors, dict) else ""
+    return str(colors.get(service, "")) if isinstance(colors, dict) else ""
 
 
-def _moves(point: Event, edge: str) -> bool:
+def _moves(point: Event) -> bool:
     """A first release comes from nowhere, and an engine may move alone: neither has an old edge color."""
-    source, target = _color(point, "from", edge), _color(point, "to", edge)
+    source, target = _color(point, "from"), _color(point, "to")
     return bool(source and target and source != target)
 
 

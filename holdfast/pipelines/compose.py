@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from holdfast.children import Identity
-from holdfast.content import content_root
+from holdfast.content import content_root, resolve
+from holdfast.durable import replace_file
 from holdfast.errors import UsageError
 from holdfast.infra.bluegreen.operations import Desk
 from holdfast.infra.bluegreen.ports import Ports
@@ -19,6 +20,9 @@ from holdfast.ledger import Effect
 from holdfast.migrations.schema import AlembicSchema
 from holdfast.pipelines.release_gates import IdleGate, LiveWatch, ReleaseLedger, ReleaseTraffic
 from holdfast.run import Run
+
+DEFAULT_STACK = "sparkle"
+KEPT_STACK = "stack"
 
 
 class NoSchema:
@@ -53,12 +57,50 @@ class EffectSource:
         return read_effects(effects, self.target.provision.store_dsn(effects.store), prefix)
 
 
-def open_target(stack_name: str, home: Home, *, owner: Identity | None = None) -> LocalTarget:
-    """The target of a stack at a home."""
-    return LocalTarget(load_stack(stack_name), home, owner=owner)
+@dataclass(frozen=True)
+class StackFile:
+    """A stack's YAML, and where the folders that it names are."""
+
+    path: Path
+
+    def read(self) -> Stack:
+        """Read and check it."""
+        return load_stack(str(self.path))
+
+    def folder(self, name: str) -> Path:
+        """A folder that the YAML names: of the repository or the installation that the YAML belongs to, no other."""
+        places = self._roots()
+        for place in places:
+            if (place / name).is_dir():
+                return (place / name).resolve()
+        raise UsageError(
+            f"there is no folder {name}",
+            because=f"{self.path.name} names it; looked in {', '.join(str(place) for place in places)}",
+            way_out="make it there, or correct the name in the stack's YAML",
+        )
+
+    def _roots(self) -> list[Path]:
+        if self.path.is_relative_to(content_root()):
+            return [content_root()]
+        if self.path.parent.parts[-2:] == ("infra", "stacks"):
+            return [self.path.parents[2]]
+        return [self.path.parent, Path.cwd(), content_root()]
 
 
-def open_desk(target: LocalTarget, run: Run) -> Desk:
+def find_stack(name: str | None, home: Home) -> StackFile:
+    """The stack of a command: the one that is named, else the one that was brought up at this home, else sparkle."""
+    if name is None:
+        kept = home.state / KEPT_STACK
+        name = kept.read_text(encoding="utf-8") if kept.is_file() else DEFAULT_STACK
+    return StackFile(resolve(name, "infra/stacks", ".yaml").resolve())
+
+
+def keep_stack(file: StackFile, home: Home) -> None:
+    """Remember which stack runs at this home, so that no later command must name it."""
+    replace_file(home.state / KEPT_STACK, str(file.path).encode())
+
+
+def open_desk(file: StackFile, target: LocalTarget, run: Run) -> Desk:
     """The release desk of a stack; what it does is recorded in `run`."""
     stack = target.stack
     traffic = ReleaseTraffic(stack, target, run, EffectSource(stack, target).read)
@@ -67,7 +109,7 @@ def open_desk(target: LocalTarget, run: Run) -> Desk:
         home=target.home,
         target=target,
         ports=Ports(
-            schema=schema_window(stack, target),
+            schema=SchemaOf(file, target),
             gate=IdleGate(traffic),
             watch=LiveWatch(traffic),
             reconcile=ReleaseLedger(traffic),
@@ -77,17 +119,33 @@ def open_desk(target: LocalTarget, run: Run) -> Desk:
     )
 
 
-def schema_window(stack: Stack, target: LocalTarget) -> AlembicSchema | NoSchema:
-    """The schema of the stack's database; always fits where the stack has no migrations."""
-    if stack.migrations is None:
-        return NoSchema()
-    folder = content_folder(stack.migrations.folder)
-    return AlembicSchema(folder, target.provision.store_dsn(stack.migrations.store))
+@dataclass
+class SchemaOf:
+    """The schema window of a stack, opened when it is asked: a rollback asks nothing of it."""
 
+    file: StackFile
+    target: LocalTarget
 
-def content_folder(name: str) -> Path:
-    """A content folder by the name in a stack's YAML: the working folder's, else the one that came with holdfast."""
-    for place in (Path.cwd() / name, content_root() / name):
-        if place.is_dir():
-            return place.resolve()
-    raise UsageError(f"there is no folder {name}", because="neither the working folder nor the installation has it")
+    def current(self) -> str | None:
+        """The database's revision."""
+        return self._window.current()
+
+    def check(self, oldest: str, newest: str) -> None:
+        """Raise Refused when the database cannot be brought into the range."""
+        self._window.check(oldest, newest)
+
+    def expand(self, newest: str) -> None:
+        """Bring the database there."""
+        self._window.expand(newest)
+
+    def drop_expansion(self, back_to: str | None) -> None:
+        """Take it back."""
+        self._window.drop_expansion(back_to)
+
+    @cached_property
+    def _window(self) -> AlembicSchema | NoSchema:
+        migrations = self.target.stack.migrations
+        if migrations is None:
+            return NoSchema()
+        folder = self.file.folder(migrations.folder)
+        return AlembicSchema(folder, self.target.provision.store_dsn(migrations.store))

@@ -91,7 +91,7 @@ class LiveWatch:
 
     traffic: ReleaseTraffic
 
-    def __call__(self, since: int, placement: Placement, share: int = 100) -> Sequence[Verdict]:
+    def __call__(self, placement: Placement, share: int = 100) -> Sequence[Verdict]:
         """Judge the live color. Under a small share it takes longer until enough answers are its own."""
         traffic, rules = self.traffic, self.traffic.stack.release
         service = traffic.stack.edge.service

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from holdfast.children import tagged
 from holdfast.errors import Refused, UsageError
 from holdfast.infra.bluegreen.operations import Desk, Result
 from holdfast.infra.home import home_at
 from holdfast.infra.release import Release, build_release, list_releases
-from holdfast.infra.stack import load_stack
+from holdfast.infra.supervisor.unit import STACK_TAG
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Journal
-from holdfast.pipelines.compose import content_folder, open_desk, open_target
+from holdfast.pipelines.compose import StackFile, find_stack, open_desk
 from holdfast.pipelines.progress import Progress
 from holdfast.pipelines.reports import judge_release, write_run_report
 from holdfast.run import open_run
+from holdfast.timeline import read_events
 
+STORES = "stores"
+ALL_PARTS = ("edge", STORES)
+"""What a release needs; the way back needs the edge alone."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -41,12 +48,14 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
-def build(stack: str, home: str, version: str, *, source: str | None = None, plant: str = "") -> Release:
+def build(stack: str | None, home: str, version: str, *, source: str | None = None, plant: str = "") -> Release:
     """Build a release from a folder, by default the stack's own."""
-    folder = Path(source) if source else content_folder(load_stack(stack).services_from)
+    at = home_at(home)
+    file = find_stack(stack, at)
+    folder = Path(source) if source else file.folder(file.read().services_from)
     if not folder.is_dir():
         raise UsageError(f"there is no folder {source}", because="--from names a folder", way_out="check the path")
-    return build_release(version, folder, home_at(home).make().releases, plant=plant)
+    return build_release(version, folder, at.make().releases, plant=plant)
 
 
 def built_releases(home: str) -> list[Release]:
@@ -56,7 +65,7 @@ def built_releases(home: str) -> list[Release]:
 
 
 def deploy(
-    stack: str,
+    stack: str | None,
     home: str,
     version: str,
     *,
@@ -73,10 +82,11 @@ def deploy(
         f"deploy {version}",
         lambda desk: desk.deploy(version, services=services, until=until, hold_s=hold_s, shares=shares),
         quiet=quiet,
+        parts=ALL_PARTS,
     )
 
 
-def operate(stack: str, home: str, verb: str, *, quiet: bool = False) -> Done:
+def operate(stack: str | None, home: str, verb: str, *, quiet: bool = False) -> Done:
     """rollback, promote, abort, abort --set-aside or resume."""
     verbs: dict[str, Callable[[Desk], Result]] = {
         "rollback": Desk.rollback,
@@ -85,19 +95,26 @@ def operate(stack: str, home: str, verb: str, *, quiet: bool = False) -> Done:
         "abort --set-aside": lambda desk: desk.abort(set_aside=True),
         "resume": Desk.resume,
     }
-    return _record(stack, home, verb, verbs[verb], quiet=quiet)
+    return _record(stack, home, verb, verbs[verb], quiet=quiet, parts=("edge",))
 
 
 def dry_run_steps(
-    stack: str, home: str, version: str, services: Sequence[str], shares: Sequence[int] = ()
+    stack: str | None,
+    home: str,
+    version: str,
+    *,
+    services: Sequence[str] = (),
+    shares: Sequence[int] = (),
+    until: str | None = None,
 ) -> list[tuple[str, str, str]]:
-    """The steps of a deploy: name, what it does, how it is undone."""
-    target = _running_target(stack, home)
-    run = open_run(target.home.runs, command=f"deploy {version} --dry-run", stack=stack)
-    try:
-        return open_desk(target, run).dry_run(version, services, shares)
-    finally:
-        run.close()
+    """The steps of a deploy: name, what it does, how it is undone. Checks what `deploy` checks; leaves nothing."""
+    file, target = _running_target(stack, home, parts=ALL_PARTS)
+    with TemporaryDirectory(prefix="holdfast-") as folder:
+        run = open_run(Path(folder), command=f"deploy {version} --dry-run", stack=target.stack.name)
+        try:
+            return open_desk(file, target, run).dry_run(version, services, shares, until)
+        finally:
+            run.close()
 
 
 def operation_history(home: str) -> list[Past]:
@@ -125,28 +142,48 @@ def duration(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def _record(stack: str, home: str, command: str, act: Callable[[Desk], Result], *, quiet: bool) -> Done:
-    """Run an operation as a run of its own, with a report whether it ends well or not."""
-    target = _running_target(stack, home)
-    run = open_run(target.home.runs, command=command, stack=stack)
+def _record(
+    stack: str | None, home: str, command: str, act: Callable[[Desk], Result], *, quiet: bool, parts: Sequence[str]
+) -> Done:
+    """Run an operation as a run of its own, with a report whether it ends well or not.
+
+    A command that was refused before it did anything leaves no run: there is nothing to report.
+    """
+    file, target = _running_target(stack, home, parts=parts)
+    run = open_run(target.home.runs, command=command, stack=target.stack.name)
     try:
         with Progress(quiet=quiet) as progress:
             run.timeline.listen(progress)
-            result = act(open_desk(target, run))
+            result = act(open_desk(file, target, run))
+            run.timeline.point("result", state=result.state, version=result.version)
     finally:
         run.close()
-        report = write_run_report(run.path, judge_release)
-    return Done(result=result, run=run.id, report=str(report))
+        report = _report(run.path)
+    return Done(result=result, run=run.id, report=str(report or ""))
 
 
-def _running_target(stack: str, home: str) -> LocalTarget:
-    """The target, with its supervisor there; refuses where the stack is not up."""
-    target = open_target(stack, home_at(home))
-    if not target.home.root.exists():
-        raise Refused("the stack is not up", because=f"there is no {home}", way_out="holdfast up")
-    target.supervisor.ensure()
-    if not target.is_up():
+def _report(run: Path) -> Path | None:
+    if not read_events(run / "timeline.jsonl"):
+        shutil.rmtree(run)
+        return None
+    return write_run_report(run, judge_release)
+
+
+def _running_target(stack: str | None, home: str, *, parts: Sequence[str]) -> tuple[StackFile, LocalTarget]:
+    """The target, with these parts of it there; refuses where one is not."""
+    at = home_at(home)
+    file = find_stack(stack, at)
+    target = LocalTarget(file.read(), at)
+    runs = at.root.exists() and (target.supervisor.running() or any(tagged(STACK_TAG, str(at.root))))
+    if runs:
+        target.supervisor.ensure()
+    units = target.units() if runs else {}
+    wanted = [name for name in parts for name in (target.stack.stores if name == STORES else [name])]
+    away = [name for name in wanted if name not in units or not units[name].alive()]
+    if away:
         raise Refused(
-            "the stack is not up", because="its edge or a store does not run", way_out="holdfast up, then this again"
+            "the stack is not up",
+            because=f"these do not run: {', '.join(away)}",
+            way_out="holdfast up, then this again",
         )
-    return target
+    return file, target

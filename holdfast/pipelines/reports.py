@@ -33,6 +33,8 @@ def judge_operation(history: History) -> Verdict:
     """Whether every step of the recorded operations went well."""
     failed = [span for span in spans(history.events, "step") if span.ok is False]
     cut = [span for span in spans(history.events, "step") if span.end is None]
+    if not spans(history.events, "step") and not points(history.events, "result"):
+        return Verdict(gate="release", outcome=Outcome.UNKNOWN, because="nothing was carried out")
     if failed:
         because = f"{failed[0].data.get('step')}: {failed[0].data.get('error', '')}"
         return Verdict(gate="release", outcome=Outcome.FAIL, because=because)
@@ -51,6 +53,12 @@ def write_run_report(run: Path, judge: Judge) -> Path:
 def stored_report(home: str, run: str | None) -> tuple[Report, Path]:
     """The report of a run as it was written; without a name, of the last run that has one."""
     path = _run_path(home, run) / "report.json"
+    if not path.is_file():
+        raise UsageError(
+            f"run {path.parent.name} has no report",
+            because="it was cut off before one was written",
+            way_out=f"holdfast report judge {path.parent.name}",
+        )
     return msgspec.json.decode(path.read_bytes(), type=Report), path.with_name("report.html")
 
 

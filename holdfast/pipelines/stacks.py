@@ -11,13 +11,17 @@ import msgspec
 
 from holdfast.children import tagged
 from holdfast.errors import HoldfastError, Refused, UsageError
-from holdfast.infra.bluegreen.operations import describe_open
+from holdfast.infra.bluegreen.context import old_colors
+from holdfast.infra.bluegreen.standing import describe_open, plan_of
 from holdfast.infra.home import Home, home_at
-from holdfast.infra.stack import COLORS, load_stack
+from holdfast.infra.stack import COLORS
+from holdfast.infra.supervisor.client import SupervisorClient
 from holdfast.infra.supervisor.unit import STACK_TAG, Kept
 from holdfast.infra.target import RouteTable
+from holdfast.infra.targets.local.orphans import sweep_orphans
 from holdfast.infra.targets.local.target import LocalTarget, read_live
 from holdfast.journal import Journal
+from holdfast.pipelines.compose import find_stack, keep_stack
 
 
 class ColorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,29 +73,49 @@ class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
 
 
-def bring_up(stack: str, home: str, *, links_argv: list[str] | None = None, new_ports: bool = False) -> StackStatus:
-    """Start the stack and return its status."""
-    target = LocalTarget(load_stack(stack), home_at(home))
+def bring_up(
+    stack: str | None, home: str, *, links_argv: list[str] | None = None, new_ports: bool = False
+) -> StackStatus:
+    """Start the stack and return its status. The home remembers which stack it is."""
+    at = home_at(home)
+    file = find_stack(stack, at)
+    target = LocalTarget(file.read(), at)
+    sweep_orphans(at)
     target.up(links_argv=links_argv, new_ports=new_ports)
+    keep_stack(file, at)
     return _status(target)
 
 
-def stack_status(stack: str, home: str) -> StackStatus:
-    """Look at the stack; starts and changes nothing."""
-    return _status(LocalTarget(load_stack(stack), home_at(home)))
-
-
-def take_down(stack: str, home: str, *, data: bool = False) -> list[str]:
-    """End every process of the stack; returns their names. `data`: forget the stores' data and the journal too."""
+def stack_status(stack: str | None, home: str) -> StackStatus:
+    """Look at the stack. It starts nothing but a supervisor for processes that a killed one left behind."""
     at = home_at(home)
-    target = LocalTarget(load_stack(stack), at)
+    return _status(LocalTarget(find_stack(stack, at).read(), at))
+
+
+def take_down(home: str, *, data: bool = False) -> list[str]:
+    """End every process of the stack; returns their names. `data`: forget the stores' data and the journal too.
+
+    It needs no stack's YAML: what runs is known to the supervisor.
+    """
+    at = home_at(home)
     if not at.root.exists():
         return []
-    running = list(target.units()) if target.supervisor.running() else []
+    sweep_orphans(at)
+    supervisor = SupervisorClient(at.root)
     with Journal(at.journal).lock("holdfast down"):
-        target.down()
+        running = _end(supervisor)
         if data:
             _forget(at)
+    return running
+
+
+def _end(supervisor: SupervisorClient) -> list[str]:
+    """End what runs, also what a killed supervisor left behind."""
+    if not supervisor.running() and not any(tagged(STACK_TAG, str(supervisor.home))):
+        return []
+    supervisor.ensure()
+    running = list(supervisor.units())
+    supervisor.shutdown()
     return running
 
 
@@ -119,12 +143,13 @@ def follow_log(home: str, process: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _status(target: LocalTarget) -> StackStatus:
+    sweep_orphans(target.home)
     _adopt(target)
     units = target.units() if target.home.root.exists() and target.supervisor.running() else {}
     table = read_live(target.home)
     operation, trouble = None, ""
     try:
-        operation = _operation(target.home)
+        operation = _operation(target)
     except HoldfastError as error:
         trouble = str(error)
     up = target.is_up()
@@ -146,12 +171,14 @@ def _adopt(target: LocalTarget) -> None:
         target.supervisor.ensure()
 
 
-def _operation(home: Home) -> OperationStatus | None:
-    journal = Journal(home.journal)
-    operation = journal.open_operation() if home.journal.exists() else None
+def _operation(target: LocalTarget) -> OperationStatus | None:
+    journal = Journal(target.home.journal)
+    operation = journal.open_operation() if target.home.journal.exists() else None
     if operation is None:
         return None
-    says, ways = describe_open(operation)
+    old = old_colors(plan_of(operation))
+    old_runs = target.supervisor.running() and target.running(old)
+    says, ways = describe_open(operation, old_runs=old_runs)
     return OperationStatus(name=operation.name, version=str(operation.plan.get("version")), says=says, ways=ways)
 
 

@@ -14,17 +14,18 @@ from typing import Any, cast
 import msgspec
 
 from holdfast.children import identify, poll
-from holdfast.errors import EnvironmentFailed, GateFailed, GateUnknown, HoldfastError, Refused, UsageError
+from holdfast.errors import EnvironmentFailed, GateFailed, GateUnknown, HoldfastError, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.operations import Desk, Result
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.probes import http_get
 from holdfast.infra.release import build_release, plants
-from holdfast.infra.stack import Color, Stack, load_stack
+from holdfast.infra.stack import Color, Stack
+from holdfast.infra.targets.local.orphans import sweep_orphans
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.load.plan import LoadPlan
 from holdfast.load.process import LoadProcess
 from holdfast.load.profile import load_profile
-from holdfast.pipelines.compose import EffectSource, content_folder, open_desk
+from holdfast.pipelines.compose import EffectSource, StackFile, find_stack, open_desk
 from holdfast.pipelines.progress import Progress
 from holdfast.pipelines.verify_gates import STREAM, judge_verify
 from holdfast.report.build import build_report
@@ -43,7 +44,7 @@ SHORT_WATCH_S = 3.0
 class VerifyOptions:
     """What a person can choose."""
 
-    stack: str = "sparkle"
+    stack: str | None = None
     home: str = ".holdfast"
     source: str | None = None
     plant: str = ""
@@ -65,17 +66,18 @@ def verify(options: VerifyOptions) -> tuple[Report, Path]:
     A release that does not pass is part of the verdict, not an error. Raises Refused or UsageError before a run
     begins, EnvironmentFailed when the stack could not be kept running.
     """
-    _check(options)
+    file = _check(options)
+    sweep_orphans(home_at(options.home))
     run = open_run(
-        home_at(options.home).make().runs, command=f"verify {options.plant}".strip(), stack=options.stack,
+        home_at(options.home).make().runs, command=f"verify {options.plant}".strip(), stack=file.path.stem,
         seed=options.seed,
     )  # fmt: skip
     home = Home(run.path / "stack")
-    target = LocalTarget(_stack(options), home, owner=identify(os.getpid()))
+    target = LocalTarget(_stack(file, options), home, owner=identify(os.getpid()))
     try:
         with Progress(quiet=options.quiet) as progress:
             run.timeline.listen(progress)
-            Verification(options, run, target).carry_out()
+            Verification(options, file, run, target).carry_out()
     finally:
         run.close()
         if not options.keep:
@@ -88,8 +90,9 @@ def verify(options: VerifyOptions) -> tuple[Report, Path]:
 class Verification:
     """The acts of a verification, in their order."""
 
-    def __init__(self, options: VerifyOptions, run: Run, target: LocalTarget) -> None:
+    def __init__(self, options: VerifyOptions, file: StackFile, run: Run, target: LocalTarget) -> None:
         self.options = options
+        self.file = file
         self.run = run
         self.target = target
         self.timeline = run.timeline
@@ -99,7 +102,7 @@ class Verification:
         try:
             self._phase("up", self.target.up)
             self._build()
-            desk = open_desk(self.target, self.run)
+            desk = open_desk(self.file, self.target, self.run)
             if not self._release("release v1", lambda: desk.deploy("v1")):
                 return
             with self._load():
@@ -124,7 +127,7 @@ class Verification:
     # -- acts ------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        source = Path(self.options.source or content_folder(self.target.stack.services_from))
+        source = Path(self.options.source or self.file.folder(self.target.stack.services_from))
         releases = self.target.home.releases
         build_release("v1", source, releases)
         build_release("v2", source, releases, plant=self.options.plant)
@@ -166,7 +169,11 @@ class Verification:
             for _ in poll(began + RECOVERY_TIMEOUT, every=0.05):
                 if self.target.restarted(address.instance) and http_get(address.host, port, path).status == 200:
                     return
-            raise GateFailed(f"{address.instance} was not ready within {RECOVERY_TIMEOUT:g} s after it was killed")
+            raise EnvironmentFailed(
+                f"{address.instance} was not ready within {RECOVERY_TIMEOUT:g} s after it was killed",
+                because="the supervisor did not bring it back, or it does not become ready",
+                way_out=f"see {self.target.home.logs / address.instance}.log",
+            )
 
     def _reconcile(self) -> None:
         """Read what the stack did for the requests of this run."""
@@ -192,6 +199,8 @@ class Verification:
             outcome = Outcome.FAIL if isinstance(error, GateFailed) else Outcome.UNKNOWN
             self._verdict(name, outcome, f"{error.what}: {error.because}")
             return False
+        except Interrupted:
+            raise
         except HoldfastError as error:
             self._verdict(name, Outcome.UNKNOWN, f"{error.what}: {error.because}")
             return False
@@ -203,9 +212,10 @@ class Verification:
         self.timeline.point("phase-verdict", gate=gate, outcome=outcome.value, because=because)
 
 
-def _check(options: VerifyOptions) -> None:
-    """Refuse what cannot work before anything is started."""
-    load_stack(options.stack)
+def _check(options: VerifyOptions) -> StackFile:
+    """Refuse what cannot work before anything is started; returns the stack's file."""
+    file = find_stack(options.stack, home_at(options.home))
+    file.read()
     if options.plant and options.plant not in plants():
         raise UsageError(
             f"there is no plant {options.plant}", because=f"known: {', '.join(plants())}", way_out="name one of those"
@@ -214,11 +224,12 @@ def _check(options: VerifyOptions) -> None:
         raise Refused(
             f"{options.source} holds no release.yaml", because="a release is built from it", way_out="check --from"
         )
+    return file
 
 
-def _stack(options: VerifyOptions) -> Stack:
+def _stack(file: StackFile, options: VerifyOptions) -> Stack:
     """The stack; a short run watches for a shorter time, still over its gates' least number of samples."""
-    stack = load_stack(options.stack)
+    stack = file.read()
     if not options.short:
         return stack
     rules = msgspec.structs.replace(stack.release, watch_s=min(stack.release.watch_s, SHORT_WATCH_S))

@@ -52,8 +52,8 @@ _NOTES: dict[str, Callable[[dict[str, Any]], str]] = {
 """Points that are told as notes, and how."""
 
 
-def build_report(history: History, verdicts: Sequence[Verdict], *, edge: str = "gateway") -> Report:
-    """Build the report of a run. `edge` is the service whose color the answers name."""
+def build_report(history: History, verdicts: Sequence[Verdict]) -> Report:
+    """Build the report of a run."""
     outcome = worst(verdict.outcome for verdict in verdicts)
     report = Report(
         outcome=outcome,
@@ -62,7 +62,7 @@ def build_report(history: History, verdicts: Sequence[Verdict], *, edge: str = "
         seconds=_duration(history),
         ledger=_ledger(history),
         named=name_requests(history),
-        release=Release(steps=_steps(history), switches=_switches(history, edge)),
+        release=Release(steps=_steps(history), switches=_switches(history)),
         faults=_faults(history),
         phases=_phases(history),
         latency=_latency(history),
@@ -95,8 +95,8 @@ def _steps(history: History) -> list[StepLine]:
     ]
 
 
-def _switches(history: History, edge: str) -> list[SwitchLine]:
-    measured = {each.written: each for each in switches(history, edge)}
+def _switches(history: History) -> list[SwitchLine]:
+    measured = {each.written: each for each in switches(history)}
     requests = users_traffic(history)
     lines = []
     for point in points(history.events, "switch"):

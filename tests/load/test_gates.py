@@ -274,7 +274,7 @@ class TestPropagation:
         h.steady(0, 4)
         h.switch(1, "blue", "green", service="engine")
         h.switch(0, "", "blue")
-        assert judged(h, Propagation()).because == "no switch moved gateway"
+        assert judged(h, Propagation()).because == "no switch moved the edge"
 
 
 class TestGenerator:

@@ -49,7 +49,8 @@ def test_another_service_may_be_the_edge() -> None:
     h.steady(0, 4, color="blue")
     h.switch(2, "green", "blue", service="front")
     assert switches(h.history()) == []
-    assert len(switches(h.history(), edge="front")) == 1
+    h.switch(3, "blue", "green", service="front", edge="front")
+    assert len(switches(h.history())) == 1
 
 
 def test_a_thousand_switches_over_many_requests_are_measured_in_little_time() -> None:

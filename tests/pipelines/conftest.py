@@ -27,6 +27,6 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
         releases.deploy(stack, home, "v1", quiet=True)
         yield Released(stack=stack, home=home)
     finally:
-        stacks.take_down(stack, home)
+        stacks.take_down(home)
         os.chdir(before)
     assert list(tagged(STACK_TAG, str(Path(home).resolve()))) == []

@@ -61,11 +61,13 @@ class HistoryOf:
         """A point."""
         self._event(name, Phase.POINT, at, "", data)
 
-    def switch(self, at: float, source: str, target: str, service: str = "gateway", token: int = 1) -> None:
+    def switch(
+        self, at: float, source: str, target: str, service: str = "gateway", token: int = 1, edge: str = "gateway"
+    ) -> None:
         """A switch written at `at`."""
         written = round(at * SECOND)
         sides = {"from": {service: source} if source else {}, "to": {service: target}}
-        self.point("switch", at + 0.0005, written=written, token=token, **sides)
+        self.point("switch", at + 0.0005, written=written, token=token, edge=edge, **sides)
 
     def load(self, *, end: float | None = 10, ok: bool = True, stream: str = "main", **result: Any) -> None:
         """A load from 0 to `end` with a healthy generator, but for what `result` says otherwise."""

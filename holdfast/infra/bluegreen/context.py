@@ -48,6 +48,8 @@ class Context:
     timeline: Timeline
     journal: Journal
     operation: Operation
+    written: int | None = None
+    """When this process wrote the switch (ns, monotonic); None in a process that went on after it."""
 
     @property
     def release(self) -> Release:

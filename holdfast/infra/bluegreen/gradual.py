@@ -13,7 +13,6 @@ from holdfast.errors import UsageError
 from holdfast.infra.bluegreen import steps
 from holdfast.infra.bluegreen.context import Context, old_colors
 from holdfast.journal import Step, nothing
-from holdfast.timeline import now
 
 SWITCH = "switch"
 SHIFT = "shift-"
@@ -47,6 +46,7 @@ def parse_shares(text: str) -> list[int]:
 def _shift(share: int) -> Step[Context]:
     def act(context: Context) -> None:
         plan = context.plan
+        context.target.wait_ready(plan.placement)
         table = context.target.live().shared(plan.placement, old_colors(plan), share, context.token)
         written = context.target.route(table)
         context.timeline.point("shift", op=context.label, written=written, share=share, to=dict(plan.placement))
@@ -57,7 +57,7 @@ def _shift(share: int) -> Step[Context]:
 
 def _watch(share: int) -> Step[Context]:
     def act(context: Context) -> None:
-        steps.demand(context, context.ports.watch(now(), context.plan.placement, share))
+        steps.demand(context, context.ports.watch(context.plan.placement, share))
 
     act.__doc__ = f"watch the new color under {share} % of the traffic; fail or unknown goes back"
     return Step(f"watch-{share}", act=act, undo=nothing)

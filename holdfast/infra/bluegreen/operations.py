@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import cast
 
 import msgspec
 
@@ -13,15 +13,17 @@ from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refus
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
 from holdfast.infra.bluegreen.gradual import with_shares
 from holdfast.infra.bluegreen.page import said
+from holdfast.infra.bluegreen.planning import Planner
 from holdfast.infra.bluegreen.ports import Ports
 from holdfast.infra.bluegreen.release import HOLD, RELEASE, RETIRE
 from holdfast.infra.bluegreen.rollback import ROLLBACK, SWITCH_BACK
+from holdfast.infra.bluegreen.standing import hold_end, plan_of
 from holdfast.infra.bluegreen.steps import keep_serving, secure
 from holdfast.infra.home import Home
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
 from holdfast.infra.target import Target
-from holdfast.journal import Journal, Operation, Step, back, nothing, walk
+from holdfast.journal import Journal, Mark, Operation, Step, back, nothing, walk
 from holdfast.timeline import Timeline
 
 PROTOCOLS: dict[str, tuple[Step[Context], ...]] = {"deploy": RELEASE, "rollback": ROLLBACK}
@@ -49,6 +51,11 @@ class Desk:
     timeline: Timeline
     journal: Journal
 
+    @property
+    def planner(self) -> Planner:
+        """Decides what a release moves, from what is live now."""
+        return Planner(self.stack, self.target, self.ports.schema)
+
     # -- what a person asks for ------------------------------------------------------------------------------------
 
     def deploy(
@@ -65,13 +72,13 @@ class Desk:
         Raises GateFailed or GateUnknown after everything was undone; Refused when nothing was done.
         """
         _check_step(until, with_shares(RELEASE, shares))
-        with self.journal.lock(f"holdfast deploy {version}"):
+        with self._lock(f"holdfast deploy {version}"):
             release = read_release(version, self.home.releases)
-            check_release(release)
+            self._check(release, services, shares)  # before anything that is open is ended for this release
             resumed = self._clear_the_way(release, services, until)
             if resumed:
                 return resumed
-            plan = self._plan(release, services, hold_s, shares)
+            plan = self.planner.plan(release, services, hold_s=hold_s, shares=shares)
             if not plan.placement:
                 return Result(operation="", state="already live", version=version, placement={})
             operation = self.journal.begin("deploy", msgspec.to_builtins(plan))
@@ -79,13 +86,13 @@ class Desk:
 
     def rollback(self) -> Result:
         """Bring the traffic back to the color it came from: one write, gated by nothing."""
-        with self.journal.lock("holdfast rollback"):
+        with self._lock("holdfast rollback"):
             operation = self.journal.open_operation()
             if operation is None:
                 raise self._nothing_to_roll_back_to("no release is in its hold window")
             if operation.kind == "rollback":
                 return self._run(operation)
-            plan = _plan_of(operation)
+            plan = plan_of(operation)
             old = old_colors(plan)
             self._refuse_without_way_back(operation)
             if operation.paused_at != HOLD:
@@ -104,7 +111,7 @@ class Desk:
 
     def promote(self) -> Result:
         """End the hold window now: the old color is retired, and with it the way back."""
-        with self.journal.lock("holdfast promote"):
+        with self._lock("holdfast promote"):
             operation = self.journal.open_operation()
             if operation is None or operation.paused_at != HOLD:
                 raise Refused(
@@ -116,7 +123,7 @@ class Desk:
 
     def abort(self, *, set_aside: bool = False) -> Result:
         """Undo the open operation. `set_aside`: put journal files that cannot be read aside first."""
-        with self.journal.lock("holdfast abort"):
+        with self._lock("holdfast abort"):
             if set_aside:
                 return self._set_aside()
             operation = self.journal.open_operation()
@@ -131,7 +138,7 @@ class Desk:
 
     def resume(self) -> Result:
         """Go on with an operation that was paused or cut off by a kill; one that had turned back goes on back."""
-        with self.journal.lock("holdfast resume"):
+        with self._lock("holdfast resume"):
             operation = self.journal.open_operation()
             if operation is None:
                 raise Refused(
@@ -142,13 +149,11 @@ class Desk:
             return self._run(operation)
 
     def dry_run(
-        self, version: str, services: Sequence[str] = (), shares: Sequence[int] = ()
+        self, version: str, services: Sequence[str] = (), shares: Sequence[int] = (), until: str | None = None
     ) -> list[tuple[str, str, str]]:
         """What `deploy` would do: each step with what it does and its undo. Checks what can be checked; acts never."""
-        release = read_release(version, self.home.releases)
-        check_release(release)
-        self._plan(release, services, None, shares)
-        self.ports.schema.check(release.manifest.schema_range.oldest, release.manifest.schema_range.newest)
+        _check_step(until, with_shares(RELEASE, shares))
+        self._check(read_release(version, self.home.releases), services, shares)
         return [
             (step.name, said(step.act.__doc__), "" if step.undo is nothing else said(step.undo.__doc__))
             for step in with_shares(RELEASE, shares)
@@ -156,16 +161,27 @@ class Desk:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _lock(self, holder: str) -> AbstractContextManager[int]:
+        """The lock, under a token that is newer than that of the routes in force."""
+        return self.journal.lock(holder, newer_than=self.target.live().token)
+
+    def _check(self, release: Release, services: Sequence[str], shares: Sequence[int]) -> None:
+        """Raise Refused or UsageError for a release that could not be carried out; changes nothing."""
+        check_release(release)
+        self.planner.moving(release, services, shares=shares)
+        tolerated = release.manifest.schema_range
+        self.ports.schema.check(tolerated.oldest, tolerated.newest)
+
     def _clear_the_way(self, release: Release, services: Sequence[str], until: str | None) -> Result | None:
         """End an operation that is open. Returns a result when that was this very release, held or cut off."""
         operation = self.journal.open_operation()
         if operation is None:
             return None
-        plan = _plan_of(operation)
+        plan = plan_of(operation)
         if operation.paused_at == HOLD:
             if (
                 plan.digest == release.digest
-                and not self._moving(release, services)
+                and not self.planner.moving(release, services)
                 and not self._hold_is_over(operation)
             ):
                 return self._result(operation, "holding")
@@ -185,61 +201,17 @@ class Desk:
             self._undo(operation, "it was cut off, and another release is asked for")
         return None
 
-    def _moving(self, release: Release, services: Sequence[str]) -> list[str]:
-        """The wanted services whose live color does not run this release."""
-        wanted = list(services) or list(release.manifest.services)
-        unknown = [name for name in wanted if name not in self.stack.services or name not in release.manifest.services]
-        if unknown:
-            raise UsageError(
-                f"there is no service {', '.join(unknown)}",
-                because=f"release {release.version} has {', '.join(release.manifest.services)}",
-                way_out="name services of the release",
-            )
-        live = self._live()
-        if not live and len(wanted) < len(release.manifest.services):
-            raise Refused(
-                "the first release needs all services",
-                because="nothing is live, so those that are not released would not answer",
-                way_out="deploy without --service",
-            )
-        return [
-            name for name in wanted if name not in live or not _is(self.target.release_in(name, live[name]), release)
-        ]
-
-    def _live(self) -> dict[str, Color]:
-        table = self.target.live()
-        return {name: cast(Color, table.live(name)) for name in self.stack.services if table.live(name)}
-
-    def _plan(self, release: Release, services: Sequence[str], hold_s: float | None, shares: Sequence[int]) -> Plan:
-        moving, live = self._moving(release, services), self._live()
-        if shares and any(name not in live for name in moving):
-            raise Refused(
-                "a first release has no traffic to share",
-                because="nothing is live beside it",
-                way_out=f"holdfast deploy {release.version}   without --weights",
-            )
-        running = {name: self.target.release_in(name, color) for name, color in live.items()}
-        previous = next((found.version for name in moving if (found := running.get(name))), "")
-        return Plan(
-            version=release.version,
-            digest=release.digest,
-            placement={name: opposite(live[name]) if name in live else "blue" for name in moving},
-            origin={name: live[name] for name in moving if name in live},
-            sizes={
-                name: self.target.size_of(name, live[name]) if name in live else self.stack.services[name].replicas
-                for name in moving
-            },
-            hold_s=self.stack.release.hold_s if hold_s is None else hold_s,
-            schema_before=self.ports.schema.current() if moving else None,
-            previous_version=previous,
-            shares=list(shares),
-        )
-
     def _run(self, operation: Operation, *, until: str | None = None, promote: bool = False) -> Result:
         """Walk on from where the journal says; on an error undo everything that was started."""
         context, steps = self._context(operation), _steps_of(operation)
         if operation.turned_back:
             return self._undo(operation, operation.because)
+        if until is not None and operation.paused_at != until and _has_passed(operation, steps, until):
+            raise UsageError(
+                f"{context.label} is past {until}",
+                because=f"it had come to {_last_done(operation)} when it was cut off",
+                way_out="name a later step, or run `holdfast resume` or `holdfast abort`",
+            )
         stop_after = until or (HOLD if not promote and self._holds(context) else None)
         try:
             complete = walk(steps, context, operation, until=stop_after, around=context.around)
@@ -259,7 +231,7 @@ class Desk:
         """Whether the traffic can go back: always, until the old color is given an end; then while it still runs."""
         if operation.turned_back or not operation.started(HOLD):
             return True
-        old = old_colors(_plan_of(operation))
+        old = old_colors(plan_of(operation))
         return not operation.started(RETIRE) and (not old or self.target.running(old))
 
     def _refuse_without_way_back(self, operation: Operation) -> None:
@@ -268,7 +240,7 @@ class Desk:
             return
         if operation.started(RETIRE):
             self._run(operation, promote=True)
-        raise self._nothing_to_roll_back_to(f"the old color of {_plan_of(operation).version} does not run any more")
+        raise self._nothing_to_roll_back_to(f"the old color of {plan_of(operation).version} does not run any more")
 
     def _holds(self, context: Context) -> bool:
         """A release waits after its hold step until the window is over; a first release has nothing to hold."""
@@ -292,7 +264,7 @@ class Desk:
             self._undo(operation, because)
         except Exception as error:
             raise EnvironmentFailed(
-                f"release {_plan_of(operation).version} failed, and could not be undone completely",
+                f"release {plan_of(operation).version} failed, and could not be undone completely",
                 because=f"{because}; then: {_brief(error)}",
                 way_out="correct the cause, then run `holdfast abort`",
             ) from error
@@ -308,7 +280,7 @@ class Desk:
         return self._result(operation, "undone")
 
     def _context(self, operation: Operation) -> Context:
-        plan = _plan_of(operation)
+        plan = plan_of(operation)
         self.target.fence(self.journal.token)
         operation.fence(self.journal.token)
         return Context(
@@ -323,24 +295,30 @@ class Desk:
         )
 
     def _result(self, operation: Operation, state: str) -> Result:
-        plan = _plan_of(operation)
+        plan = plan_of(operation)
         return Result(
             operation=operation.name,
             state=state,
             version=plan.version,
             placement=plan.placement,
             step=operation.paused_at or "",
-            hold_until=_hold_end(operation) if state == "holding" else None,
+            hold_until=hold_end(operation) if state == "holding" else None,
         )
 
     def _hold_is_over(self, operation: Operation) -> bool:
-        until = _hold_end(operation)
+        until = hold_end(operation)
         return until is not None and until <= time.time()
 
     def _set_aside(self) -> Result:
         """Give all traffic to the color that has most of it, stop the other, and start a fresh journal."""
         aside = self.journal.set_corrupt_aside()
-        table, live = self.target.live(), self._live()
+        if not aside:
+            raise Refused(
+                "there is nothing to set aside",
+                because="every file of the journal can be read",
+                way_out="`holdfast abort` undoes what is open",
+            )
+        table, live = self.target.live(), self.planner.live()
         self.target.fence(self.journal.token)
         self.target.route(table.moved(live, self.journal.token))
         for name in self.stack.services:
@@ -353,7 +331,7 @@ class Desk:
 
     def _nothing_to_roll_back_to(self, because: str) -> Refused:
         known = [operation for operation in self.journal.operations() if operation.kind == "deploy"]
-        last = _plan_of(known[-1]).previous_version if known else ""
+        last = plan_of(known[-1]).previous_version if known else ""
         way = f"holdfast deploy {last} brings that version back as a release" if last else "see `holdfast history`"
         return Refused("there is nothing to roll back to", because=because, way_out=way)
 
@@ -366,6 +344,17 @@ def _check_step(until: str | None, steps: Sequence[Step[Context]]) -> None:
         )
 
 
+def _last_done(operation: Operation) -> str:
+    done = [line.step for line in operation.lines if line.mark is Mark.DONE]
+    return done[-1] if done else "its beginning"
+
+
+def _has_passed(operation: Operation, steps: Sequence[Step[Context]], until: str) -> bool:
+    """Whether a step after `until` has begun."""
+    names = [step.name for step in steps]
+    return any(operation.started(name) for name in names[names.index(until) + 1 :])
+
+
 def _brief(error: Exception) -> str:
     """What happened and why, on one line."""
     parts = (error.what, error.because) if isinstance(error, HoldfastError) else (str(error) or type(error).__name__,)
@@ -373,40 +362,4 @@ def _brief(error: Exception) -> str:
 
 
 def _steps_of(operation: Operation) -> tuple[Step[Context], ...]:
-    return with_shares(PROTOCOLS[operation.kind], _plan_of(operation).shares)
-
-
-def describe_open(operation: Operation) -> tuple[str, list[str]]:
-    """Where an open operation stands, in words, and the commands that go on from there."""
-    if operation.paused_at == HOLD:
-        until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_hold_end(operation) or 0))
-        return f"live; the old color is held until {until}", [
-            "holdfast rollback   goes back by one write",
-            "holdfast promote    ends the hold now",
-        ]
-    if operation.paused_at:
-        return f"paused after {operation.paused_at}", [
-            "holdfast resume     goes on",
-            "holdfast abort      undoes it",
-        ]
-    last = operation.lines[-1]
-    doing = "undoing" if operation.turned_back else "going on"
-    return f"{doing}, last written: {last.mark.value} {last.step}".rstrip(), [
-        "holdfast resume     goes on, if no command is at work on it",
-        "holdfast abort      undoes it",
-    ]
-
-
-def _plan_of(operation: Operation) -> Plan:
-    return msgspec.convert(operation.plan, Plan)
-
-
-def _hold_end(operation: Operation) -> float | None:
-    """When the hold window ends: its length after the hold step was done."""
-    plan = _plan_of(operation)
-    done = [line.at for line in operation.lines if line.step == HOLD and line.mark.value == "done"]
-    return done[-1] + plan.hold_s if done else None
-
-
-def _is(running: Release | None, wanted: Release) -> bool:
-    return running is not None and running.digest == wanted.digest
+    return with_shares(PROTOCOLS[operation.kind], plan_of(operation).shares)

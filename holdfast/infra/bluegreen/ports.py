@@ -41,8 +41,8 @@ class ColorGate(Protocol):
 class Watch(Protocol):
     """Watches the live color after a switch."""
 
-    def __call__(self, since: int, placement: Placement, share: int = 100) -> Sequence[Verdict]:
-        """Judge what happens from the instant `since` (ns, monotonic) on, under `share` percent of the traffic."""
+    def __call__(self, placement: Placement, share: int = 100) -> Sequence[Verdict]:
+        """Judge the live color under `share` percent of the traffic."""
         ...
 
 

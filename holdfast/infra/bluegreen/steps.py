@@ -72,15 +72,33 @@ def gate_idle_color(context: Context) -> None:
 
 
 def route_to_idle(context: Context) -> None:
-    """move all traffic of the released services by one write"""
+    """move all traffic of the released services by one write, if the idle color is still ready"""
+    context.target.wait_ready(context.plan.placement)  # it may have been down since it was proven
     _switch(context, context.plan.placement, old_colors(context.plan))
 
 
 def route_back(context: Context) -> None:
     """move the traffic back by one write; asks nothing of the new color"""
     plan, old = context.plan, old_colors(context.plan)
+    if old and not context.target.running(old):
+        start_again(context, old)
     _switch(context, old, plan.placement, routeless=[name for name in plan.placement if name not in old])
     _take_traffic_again(context.target, old)
+
+
+def start_again(context: Context, old: Placement) -> None:
+    """Start a color that ended while the operation was cut off (the stack was down): traffic never moves to nothing."""
+    target = context.target
+    for service, color in old.items():
+        release = target.release_in(service, color)
+        if release is None:
+            raise EnvironmentFailed(
+                f"{service} {color} does not run and cannot be started",
+                because="the folder of its release is gone, or is not what was deployed",
+                way_out="bring that folder back, then run `holdfast abort`",
+            )
+        target.start(release, {service: color}, {service: target.size_of(service, color)})
+    target.wait_ready(old)
 
 
 def see_switch(context: Context) -> None:
@@ -89,7 +107,7 @@ def see_switch(context: Context) -> None:
     table = context.target.live()
     edge_service = context.stack.edge.service
     expected = context.plan.placement.get(edge_service, "")
-    began = first = now()
+    began = first = context.written or now()
     in_a_row = 0
     for _ in poll(time.monotonic() + limit, every=0.002):
         if in_a_row == 0:
@@ -122,7 +140,7 @@ def drain_old_color(context: Context) -> None:
 
 def watch_live_color(context: Context) -> None:
     """watch the new color under live traffic; fail or unknown goes back"""
-    demand(context, context.ports.watch(now(), context.plan.placement))
+    demand(context, context.ports.watch(context.plan.placement))
 
 
 def reconcile_ledger(context: Context) -> None:
@@ -203,11 +221,17 @@ def _switch(context: Context, to: Placement, leaving: Placement, routeless: Sequ
     table = context.target.live().moved(to, context.token)
     if routeless:
         table = msgspec.structs.replace(table.without(list(routeless), context.token), serial=table.serial)
-    written = context.target.route(table)
+    written = context.written = context.target.route(table)
     if not to:
         return
     context.timeline.point(
-        "switch", op=context.label, written=written, to=dict(to), token=context.token, **{"from": dict(leaving)}
+        "switch",
+        op=context.label,
+        written=written,
+        to=dict(to),
+        token=context.token,
+        edge=context.stack.edge.service,
+        **{"from": dict(leaving)},
     )
 
 

@@ -16,18 +16,16 @@ class Propagation:
     """Fails when the p99 over all switches (of fewer than 100: the longest) is above `limit_ms`.
 
     From the write of the route to the start of the last request that the old color answered. `limit_ms` 20 is the
-    promise of `scripts/bench switch`. `edge`: the service whose color the answers name. Requests that
-    preview the idle color do not count.
+    promise of `scripts/bench switch`. Requests that preview the idle color do not count.
     """
 
     name: str = "propagation"
     limit_ms: float = 20
-    edge: str = "gateway"
     stream: str | None = None
 
     def judge(self, history: History) -> Verdict:
         """Unknown when nothing was switched, or a switch had no traffic on one of its sides."""
-        found = switches(history, self.edge, self.stream)
+        found = switches(history, self.stream)
         seen = [round(each.propagation_ms * 1e6) for each in found if each.propagation_ms is not None]
         p99_ms, worst_ms = nearest_rank(seen, 0.99) / 1e6, max(seen, default=0) / 1e6
         slow = [each for each in found if each.propagation_ms is not None and each.propagation_ms > self.limit_ms]
@@ -40,7 +38,7 @@ class Propagation:
             "slow": [msgspec.to_builtins(each) for each in slow[:20]],
         }
         if not found:
-            outcome, because = Outcome.UNKNOWN, f"no switch moved {self.edge}"
+            outcome, because = Outcome.UNKNOWN, "no switch moved the edge"
         elif p99_ms > self.limit_ms:
             outcome, because = (
                 Outcome.FAIL,

@@ -81,12 +81,12 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort:
-        return _interrupted()
+        return _interrupted(arguments)
     except click.ClickException as error:
         error.show()
-        return ExitCode.USAGE
+        return _tell(error.format_message(), "", "", ExitCode.USAGE, arguments)
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(arguments)
     except BrokenPipeError:
         sys.stderr.close()
         return ExitCode.PASS
@@ -97,17 +97,21 @@ def run(arguments: list[str]) -> int:
 
 def _say(error: HoldfastError, arguments: list[str]) -> int:
     print(f"error: {error}", file=sys.stderr)
+    return _tell(error.what, error.because, error.way_out, error.code, arguments)
+
+
+def _tell(what: str, because: str, way_out: str, code: ExitCode, arguments: list[str]) -> int:
+    """With --json an error is one document on stdout too."""
     if "--json" in arguments:
         from holdfast.pipelines.cli.output import print_json
 
-        told = {"what": error.what, "because": error.because, "way_out": error.way_out, "exit_code": int(error.code)}
-        print_json({"error": told})
-    return error.code
+        print_json({"error": {"what": what, "because": because, "way_out": way_out, "exit_code": int(code)}})
+    return code
 
 
-def _interrupted() -> int:
-    print("interrupted", file=sys.stderr)
-    return ExitCode.INTERRUPTED
+def _interrupted(arguments: list[str]) -> int:
+    print("interrupted: what had begun is in the journal, see `holdfast status`", file=sys.stderr)
+    return _tell("interrupted", "Ctrl-C or SIGTERM", "see `holdfast status`", ExitCode.INTERRUPTED, arguments)
 
 
 def _bug() -> int:

@@ -10,7 +10,7 @@ from holdfast.pipelines.cli.options import acting
 @click.command(epilog="\b\nExamples:\n  holdfast abort\n  holdfast abort --set-aside   # the journal is corrupt")
 @acting
 @click.option("--set-aside", is_flag=True, help="Put journal files that cannot be read aside; what is live stays live.")
-def abort(stack: str, home: str, as_json: bool, quiet: bool, set_aside: bool) -> int:
+def abort(stack: str | None, home: str, as_json: bool, quiet: bool, set_aside: bool) -> int:
     """Undo the open operation."""
     from holdfast.pipelines.cli.result import print_result
     from holdfast.pipelines.releases import operate

@@ -20,7 +20,7 @@ from holdfast.pipelines.cli.options import acting
 @click.option("--weights", metavar="LIST", help="Move the traffic in steps of percent, like 5,25,50,100.")
 @click.option("--hold", metavar="TIME", help="How long the old color stays, like 10m (the stack's own: 1h).")
 def deploy(
-    stack: str,
+    stack: str | None,
     home: str,
     as_json: bool,
     quiet: bool,
@@ -38,14 +38,14 @@ def deploy(
     from holdfast.pipelines.releases import deploy, dry_run_steps, duration
 
     shares = parse_shares(weights) if weights is not None else []
+    hold_s = duration(hold) if hold is not None else None
     if dry_run:
-        steps = dry_run_steps(stack, home, version, services, shares)
+        steps = dry_run_steps(stack, home, version, services=services, shares=shares, until=until)
         if as_json:
             print_json([{"step": name, "does": does, "undo": undo} for name, does, undo in steps])
         else:
             for number, (name, does, undo) in enumerate(steps, 1):
                 click.echo(f"{number:2}. {name}: {does}{'; undo: ' + undo if undo else ''}")
         return 0
-    hold_s = duration(hold) if hold is not None else None
     done = deploy(stack, home, version, services=services, until=until, hold_s=hold_s, shares=shares, quiet=quiet)
     return print_result(done, as_json=as_json)

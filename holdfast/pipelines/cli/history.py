@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from holdfast.pipelines.cli.options import common
+from holdfast.pipelines.cli.options import AS_JSON, HOME
 
 
 @click.command(epilog="\b\nExample:\n  holdfast history --json")
-@common
-def history(stack: str, home: str, as_json: bool) -> None:
+@HOME
+@AS_JSON
+def history(home: str, as_json: bool) -> None:
     """List the operations, newest last: what, when, how it ended, why."""
     from holdfast.pipelines.cli.output import clock, print_json
     from holdfast.pipelines.releases import operation_history

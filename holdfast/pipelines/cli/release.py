@@ -20,7 +20,7 @@ def release() -> None:
 @click.argument("version")
 @click.option("--from", "source", help="The folder with the services and their release.yaml.")
 @click.option("--plant", default="", help="Wrap a known fault around the services, to see it caught.")
-def build(stack: str, home: str, as_json: bool, version: str, source: str | None, plant: str) -> None:
+def build(stack: str | None, home: str, as_json: bool, version: str, source: str | None, plant: str) -> None:
     """Copy the services into a read-only release and print its hash."""
     from holdfast.pipelines.cli.output import print_json
     from holdfast.pipelines.releases import build

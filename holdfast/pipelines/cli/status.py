@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="\b\nExamples:\n  holdfast status\n  holdfast status --json")
 @common
-def status(stack: str, home: str, as_json: bool) -> None:
+def status(stack: str | None, home: str, as_json: bool) -> None:
     """Show the stack and its release in one. It changes nothing."""
     from holdfast.pipelines.cli.output import print_json
     from holdfast.pipelines.stacks import stack_status
@@ -50,9 +49,3 @@ def _lines(found: StackStatus) -> list[str]:
 
 def _ways(ways: list[str]) -> list[str]:
     return [f"         {way}" for way in ways]
-
-
-def remaining(until: float) -> str:
-    """Time left until `until`, in words."""
-    left = max(0, round(until - time.time()))
-    return f"{left // 60} min {left % 60} s"

@@ -16,7 +16,9 @@ from holdfast.pipelines.cli.options import common
 @click.option("--links-argv", help="A command that serves the stack's links; it gets the link table's path.")
 @click.option("--direct-links", is_flag=True, help="Serve the links no more: services reach the stores directly.")
 @click.option("--new-ports", is_flag=True, help="Choose other ports (the stack must be down).")
-def up(stack: str, home: str, as_json: bool, links_argv: str | None, direct_links: bool, new_ports: bool) -> None:
+def up(
+    stack: str | None, home: str, as_json: bool, links_argv: str | None, direct_links: bool, new_ports: bool
+) -> None:
     """Start the stack: stores, edge, and the colors that were live."""
     from holdfast.pipelines.cli.output import print_json
     from holdfast.pipelines.stacks import bring_up

@@ -22,7 +22,7 @@ from holdfast.pipelines.cli.options import AS_JSON, HOME, QUIET, STACK
 @click.option("--seed", type=int, help="Arrivals and mix again as in an earlier run.")
 @click.option("--keep", is_flag=True, help="Keep the stack's data after the run, not only its evidence.")
 def verify(
-    stack: str,
+    stack: str | None,
     home: str,
     as_json: bool,
     quiet: bool,
