@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pulumi
@@ -34,16 +35,23 @@ def run(
     program: Callable[[], None], config: dict[str, str] | None = None, name: str = "sparkle-dev"
 ) -> list[Registered]:
     """Run a program as the engine would, and return what it registered. Errors of the program are raised."""
-    recorder = _Recorder()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    recorder, loops = _Recorder(), [asyncio.new_event_loop()]
+
+    def worker() -> None:  # the mocks want a loop in each thread, and never close one
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    asyncio.set_event_loop(loops[0])
+    loops[0].set_default_executor(ThreadPoolExecutor(4, initializer=worker))
     try:
         mocks.set_mocks(recorder, project="holdfast", stack=name, preview=False)
-        settings_config = {f"holdfast:{key}": value for key, value in (config or {}).items()}
-        pulumi.runtime.set_all_config(settings_config, list(settings_config))
-        loop.run_until_complete(stack.run_pulumi_func(program))
+        given = {f"holdfast:{key}": value for key, value in (config or {}).items()}
+        pulumi.runtime.set_all_config(given, list(given))
+        loops[0].run_until_complete(stack.run_pulumi_func(program))
     finally:
-        loop.close()
+        loops[0].run_until_complete(loops[0].shutdown_default_executor())
+        for loop in loops:
+            loop.close()
         asyncio.set_event_loop(None)
         settings.reset_options()
     return recorder.registered

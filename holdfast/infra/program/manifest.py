@@ -127,8 +127,9 @@ def execute(*command: str) -> dict[str, Any]:
 
 
 def readiness(does: Mapping[str, Any]) -> dict[str, Any]:
-    """Out after 2 s without an answer, and in again at the first."""
-    return {**does, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 2, "successThreshold": 1}
+    """Out after 2 s without an answer, and in again at the first; looked at less often where looking is a process."""
+    period = 5 if "exec" in does else 1
+    return {**does, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": 2, "successThreshold": 1}
 
 
 def liveness(does: Mapping[str, Any]) -> dict[str, Any]:

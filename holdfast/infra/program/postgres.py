@@ -95,7 +95,8 @@ def manifests(name: str, plan: Plan, place: Place) -> list[m.Manifest]:
 def _own(name: str, plan: Plan, place: Place) -> list[m.Manifest]:
     password = m.secret(name, place, name, {"password": m.Sealed(key=f"{name}-password")})
     scripts = m.config_map(f"{name}-scripts", place, name, {"start.sh": START, "dump.sh": DUMP})
-    probe = m.execute("/bin/sh", "-c", f'PATH="{plan.binaries}:$PATH" exec pg_isready -q -h {SOCKETS} -U holdfast')
+    ask = "/".join(filter(None, [plan.binaries, "pg_isready"]))
+    probe = m.execute(ask, "-q", "-h", SOCKETS, "-U", "holdfast")
     server = m.container(
         "postgres",
         plan.image,

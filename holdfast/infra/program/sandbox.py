@@ -42,11 +42,14 @@ def network(name: str, plan: Plan, place: Place, home: Place) -> dict[str, Any]:
         {"namespaceSelector": space, "podSelector": {"matchLabels": home.selector(client)}} for client in plan.clients
     ]
     port = [{"port": plan.port, "protocol": "TCP"}]
+    opened = {
+        "ingress": [{"from": clients, "ports": port}] if clients else [],
+        "egress": [_allowed(entry) for entry in plan.allow],
+    }
     return {
         "podSelector": {"matchLabels": place.selector(name)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": clients, "ports": port}] if clients else [],
-        "egress": [_allowed(entry) for entry in plan.allow],
+        **{way: rules for way, rules in opened.items() if rules},
     }
 
 
