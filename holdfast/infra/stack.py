@@ -113,6 +113,10 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The services that call `service` through the edge's internal listener."""
         return [link.source for link in self.links.values() if link.to == service]
 
+    def clients_links(self) -> list[str]:
+        """The links from the clients to the edge: exactly one, but for a stack that runs on a cluster only."""
+        return [name for name, link in self.links.items() if (link.source, link.to) == ("client", "edge")]
+
     def internal(self) -> list[str]:
         """The services that others call through the edge, in the order of the file."""
         return [name for name in self.services if any(caller in self.services for caller in self.callers_of(name))]
@@ -165,6 +169,7 @@ def _check_names(stack: Stack, path: str) -> None:
         for end in (link.source, link.to):
             if end not in ends:
                 raise invalid(f"{path}: links.{name}", f"{end} is neither a service nor a store of this stack")
+    _check_unique(stack, path)
     for name, service in stack.services.items():
         if service.replicas < 1:
             raise invalid(f"{path}: services.{name}.replicas", f"expected 1 or more, got {service.replicas}")
@@ -173,6 +178,19 @@ def _check_names(stack: Stack, path: str) -> None:
     for key, part in (("migrations", stack.migrations), ("effects", stack.effects)):
         if part and part.store not in stack.stores:
             raise invalid(f"{path}: {key}.store", f"{part.store} is not one of {', '.join(stack.stores)}")
+    found = stack.clients_links()
+    if len(found) != 1 and not (stack.cluster and stack.cluster.only):
+        raise invalid(f"{path}: links", f"expected one link from client to edge, got {', '.join(found) or 'none'}")
     if stack.cluster:
         kinds = {name: store.kind for name, store in stack.stores.items()}
         check_cluster(stack.cluster, list(stack.services), kinds, f"{path}: cluster")
+
+
+def _check_unique(stack: Stack, path: str) -> None:
+    """Ports, logs and processes go by these names, so that no two parts may share one."""
+    taken = ["client", "edge", "links"]
+    for key, names in (("services", stack.services), ("stores", stack.stores)):
+        for name in names:
+            if name in taken:
+                raise invalid(f"{path}: {key}.{name}", f"the name is taken; taken: {', '.join(taken)}")
+            taken.append(name)

@@ -90,7 +90,7 @@ def dsn(port: int, password: Secret, database: str) -> str:
     return f"postgresql://{USER}:{password.reveal()}@{HOST}:{port}/{database}"
 
 
-def wait_for_postgres(port: int, password: Secret, database: str, *, timeout: float) -> None:
+def wait_for_postgres(name: str, port: int, password: Secret, database: str, *, timeout: float) -> None:
     """Wait until the server takes connections, and make the database unless it is there."""
     import psycopg
     from psycopg import sql
@@ -106,7 +106,7 @@ def wait_for_postgres(port: int, password: Secret, database: str, *, timeout: fl
         except psycopg.OperationalError as error:
             last = str(error).strip().splitlines()[0]
     raise EnvironmentFailed(
-        f"PostgreSQL did not take connections within {timeout:g} s",
+        f"PostgreSQL ({name}) did not take connections within {timeout:g} s",
         because=last,
-        way_out="see `holdfast logs postgres`",
+        way_out=f"see `holdfast logs {name}`",
     )

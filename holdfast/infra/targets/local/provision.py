@@ -50,6 +50,7 @@ class Provision:
 
     def prepare(self, *, links_argv: list[str] | None, new_ports: bool) -> None:
         """Make folders, ports, secrets, links, stores' data and the edge's files. Starts nothing."""
+        _refuse_cluster_only(self.stack)
         self.home.make()
         self.routes.parent.mkdir(exist_ok=True)
         if new_ports and not self.supervisor.running():
@@ -74,10 +75,11 @@ class Provision:
         for unit in units:
             self.supervisor.start(unit)
         for name, store in self.stack.stores.items():
+            port, secret = self.port(name), self._secret(name)
             if store.kind == "postgres":
-                postgres.wait_for_postgres(self.port(name), self._secret(name), self.stack.name, timeout=STORE_TIMEOUT)
+                postgres.wait_for_postgres(name, port, secret, self.stack.name, timeout=STORE_TIMEOUT)
             else:
-                redis.wait_for_redis(self.port(name), self._secret(name), timeout=STORE_TIMEOUT)
+                redis.wait_for_redis(name, port, secret, timeout=STORE_TIMEOUT)
         envoy.wait_for_envoy(self.port("edge-admin"), timeout=STORE_TIMEOUT)
 
     def refuse_taken_ports(self, unit: str, running: Kept | None) -> None:
@@ -96,17 +98,20 @@ class Provision:
         """The port of a name like `edge` or `engine-blue-1`."""
         return self._ports()[name]
 
+    def edge_address(self) -> str:
+        """Where clients reach the edge, as host:port: the listen address of their link to it."""
+        (name,) = self.stack.clients_links()
+        return next(link.listen for link in self.links().links if link.name == name)
+
     def values(self) -> dict[str, str]:
         """What an instance's environment may name: port:…, link:…, postgres:LINK, redis:LINK."""
         values = {f"port:{name}": str(port) for name, port in self._ports().items()}
         for link in self.links().links:
             values[f"link:{link.name}"] = link.listen
             store = self._store_behind(link.name)
-            if store == "postgres":
-                port = int(link.listen.rpartition(":")[2])
-                values[f"postgres:{link.name}"] = postgres.dsn(port, self._secret("postgres"), self.stack.name)
-            elif store == "redis":
-                values[f"redis:{link.name}"] = redis.url(int(link.listen.rpartition(":")[2]), self._secret("redis"))
+            if store:
+                kind = self.stack.stores[store].kind
+                values[f"{kind}:{link.name}"] = self._store_url(store, int(link.listen.rpartition(":")[2]))
         for name in self.stack.internal():
             for link_name, link_spec in self.stack.links.items():
                 if link_spec.to == name:
@@ -115,7 +120,7 @@ class Provision:
 
     def store_dsn(self, store: str) -> str:
         """The URL of a PostgreSQL store for holdfast itself: direct, not through a link."""
-        return postgres.dsn(self.port(store), self._secret(store), self.stack.name)
+        return self._store_url(store, self.port(store))
 
     def links(self) -> Links:
         """The link table."""
@@ -130,8 +135,15 @@ class Provision:
         return kept_secrets(self.home.state / "secrets.json", list(self.stack.stores))[name]
 
     def _store_behind(self, link: str) -> str:
+        """The name of the store that a link leads to; empty where it leads elsewhere."""
         spec = self.stack.links.get(link)
-        return self.stack.stores[spec.to].kind if spec and spec.to in self.stack.stores else ""
+        return spec.to if spec and spec.to in self.stack.stores else ""
+
+    def _store_url(self, store: str, port: int) -> str:
+        """The URL of a store at a port of its own or of a link to it."""
+        if self.stack.stores[store].kind == "postgres":
+            return postgres.dsn(port, self._secret(store), self.stack.name)
+        return redis.url(port, self._secret(store))
 
     def _store_units(self) -> list[Unit]:
         units = []
@@ -199,6 +211,15 @@ class Provision:
             listen = f"{HOST}:{self.port(f'link:{name}')}" if argv else upstream
             links.append(LinkAddress(name=name, listen=listen, upstream=upstream))
         replace_file(self._links, msgspec.json.format(msgspec.json.encode(Links(argv=argv, links=links)), indent=1))
+
+
+def _refuse_cluster_only(stack: Stack) -> None:
+    if stack.cluster and stack.cluster.only:
+        raise Refused(
+            f"{stack.name} does not run on this machine",
+            because="its YAML says `cluster: {only: true}`",
+            way_out="use a stack like sparkle here, or bring this one up on a cluster",
+        )
 
 
 def _upstream_name(stack: Stack, link: str) -> str:

@@ -53,7 +53,7 @@ def url(port: int, password: Secret) -> str:
     return f"redis://:{password.reveal()}@{HOST}:{port}/0"
 
 
-def wait_for_redis(port: int, password: Secret, *, timeout: float) -> None:
+def wait_for_redis(name: str, port: int, password: Secret, *, timeout: float) -> None:
     """Wait until the server has loaded its data and answers."""
     last = ""
     for _ in poll(time.monotonic() + timeout):
@@ -64,7 +64,9 @@ def wait_for_redis(port: int, password: Secret, *, timeout: float) -> None:
         if last.endswith("+PONG\r\n"):
             return
     raise EnvironmentFailed(
-        f"Redis did not answer within {timeout:g} s", because=last.strip(), way_out="see `holdfast logs redis`"
+        f"Redis ({name}) did not answer within {timeout:g} s",
+        because=last.strip(),
+        way_out=f"see `holdfast logs {name}`",
     )
 
 

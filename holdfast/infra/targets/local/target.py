@@ -202,7 +202,7 @@ class LocalTarget:
 
     def edge_url(self) -> str:
         """Where clients send requests: the edge, or what serves the link to it."""
-        return f"http://{self.provision.values()['link:client→edge']}"
+        return f"http://{self.provision.edge_address()}"
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 
