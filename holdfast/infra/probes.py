@@ -34,11 +34,15 @@ def http_get(
 
 
 def edge_color(host: str, port: int, path: str) -> str:
-    """The color that answers a GET at the edge, from its header; empty without an answer or a color."""
+    """The color that answers a GET at the edge, from its header; empty without one, or with a status of 500 or more.
+
+    Envoy writes the header also into answers of its own, as when it reaches no instance of that color.
+    """
     connection = http.client.HTTPConnection(host, port, timeout=1.0)
     try:
         connection.request("GET", path)
-        return connection.getresponse().getheader(COLOR_HEADER) or ""
+        response = connection.getresponse()
+        return (response.getheader(COLOR_HEADER) or "") if response.status < 500 else ""
     except (OSError, http.client.HTTPException):
         return ""
     finally:

@@ -67,6 +67,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     probe: str
 
+    @property
+    def probe_port(self) -> int:
+        """The port of `probe`."""
+        return int(self.probe.rpartition(":")[2])
+
 
 class Target(Protocol):
     """Six verbs (start, wait_ready, addresses, live, route, stop) and questions beside them.

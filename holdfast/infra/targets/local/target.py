@@ -113,7 +113,7 @@ class LocalTarget:
                 ready = self.stack.services[address.service].ready
                 if rows[address.instance] >= ready.times:
                     continue
-                answer = http_get(address.host, _probe_port(address), ready.path)
+                answer = http_get(address.host, address.probe_port, ready.path)
                 rows[address.instance] = rows[address.instance] + 1 if answer.status == 200 else 0
                 said[address.instance] = answer.reason or f"{answer.status} {answer.body[:200]}"
             unready = [a.instance for a in addresses if rows[a.instance] < self.stack.services[a.service].ready.times]
@@ -218,7 +218,7 @@ class LocalTarget:
         """Sum the gauge `service_in_flight` over the instances that answer."""
         total = 0.0
         for address in self.addresses(placement):
-            answer = http_get(address.host, _probe_port(address), "/metrics", timeout=0.5)
+            answer = http_get(address.host, address.probe_port, "/metrics", timeout=0.5)
             found = IN_FLIGHT.search(answer.body)
             total += float(found[1]) if found else 0.0
         return int(total)
@@ -338,7 +338,3 @@ def read_live(home: Home) -> RouteTable:
             because=repr(error),
             way_out="holdfast down, then holdfast up",
         ) from error
-
-
-def _probe_port(address: Address) -> int:
-    return int(address.probe.rpartition(":")[2])
