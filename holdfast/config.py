@@ -39,7 +39,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid YAML", because=str(error), way_out="correct the file") from error
     if not isinstance(found, dict):
         raise UsageError(
-            f"{path}: expected a mapping, got {_kind(found)}", way_out="see the shipped files for the form"
+            f"{path}: expected a mapping, got {_kind(found)}",
+            because="its values are read by their keys",
+            way_out="see the shipped files for the form",
         )
     return found
 
@@ -65,7 +67,11 @@ def invalid(path: str, message: str) -> UsageError:
     where = at.rstrip("`").lstrip(".")
     full = _join(path, where) if where else path.rstrip(":")
     plain = text.replace("`", "").replace("Expected", "expected").replace("Object contains", "it contains")
-    return UsageError(f"{full}: {plain}", way_out="correct that key; nothing was changed")
+    return UsageError(
+        f"{full}: {plain}",
+        because="a file is checked whole, and every key of it is known, before anything is done",
+        way_out="correct that key; nothing was changed",
+    )
 
 
 def _join(path: str, key: str) -> str:

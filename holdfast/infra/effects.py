@@ -28,7 +28,11 @@ def read_effects(effects: Effects, dsn: str, prefix: str) -> list[Effect]:
             "the effects could not be read", because=str(error).strip().splitlines()[0], way_out="see `holdfast logs`"
         ) from error
     if rows and "request_id" not in rows[0]:
-        raise UsageError("effects.query gives no column request_id", way_out=f"name the columns {', '.join(COLUMNS)}")
+        raise UsageError(
+            "effects.query gives no column request_id",
+            because=f"its columns are {', '.join(rows[0])}; without that one no effect belongs to a request",
+            way_out=f"let the query name its columns {', '.join(COLUMNS)}",
+        )
     return [
         Effect(
             request_id=str(row["request_id"]),

@@ -114,7 +114,7 @@ class SupervisorClient:
             raise EnvironmentFailed(
                 f"the supervisor could not {call.verb}",
                 because=answer.error,
-                way_out=f"see {self.home / 'logs'}, then run `holdfast resume`",
+                way_out=answer.way_out or f"see {self.home / 'logs'}, then run `holdfast resume`",
             )
         return answer
 

@@ -137,7 +137,7 @@ class Supervisor:
         try:
             await verbs[call.verb](call)
         except HoldfastError as error:
-            return Answer(error=f"{error.what}: {error.because}")
+            return Answer(error=f"{error.what}: {error.because}", way_out=error.way_out)
         except OSError as error:
             return Answer(error=str(error))
         return self._ping()
@@ -148,7 +148,9 @@ class Supervisor:
 
     async def _call_start(self, call: Call) -> None:
         if call.unit is None:
-            raise UsageError("start needs a unit")
+            raise UsageError(
+                "start needs a unit", because="the call carries none", way_out="call it with the unit that should run"
+            )
         kept = self.state.units.get(call.unit.name)
         if kept and kept.alive() and kept.unit == call.unit:
             kept.expires_at = None
@@ -172,7 +174,11 @@ class Supervisor:
     async def _call_signal(self, call: Call) -> None:
         missed = [name for name in call.names if not self._send(name, call.number)]
         if missed:
-            raise EnvironmentFailed("not every unit got the signal", because=f"{', '.join(missed)} does not run")
+            raise EnvironmentFailed(
+                "not every unit got the signal",
+                because=f"{', '.join(missed)} does not run",
+                way_out="see `holdfast status`; a unit that ended by itself is started again within seconds",
+            )
 
     def _send(self, name: str, number: int) -> bool:
         kept = self.state.units.get(name)
@@ -182,7 +188,11 @@ class Supervisor:
         known = {name for name, kept in self.state.units.items() if not kept.stopping}
         missing = [name for name in call.names if name not in known]
         if missing:
-            raise EnvironmentFailed("no such unit", because=f"{', '.join(missing)} has ended")
+            raise EnvironmentFailed(
+                "no such unit",
+                because=f"{', '.join(missing)} has ended",
+                way_out="see `holdfast status`, then run `holdfast resume`",
+            )
         for name in call.names:
             self.state.units[name].expires_at = call.at
         self.save()

@@ -63,9 +63,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer. `error` is empty when the call was carried out."""
+    """An answer. `error` is empty when the call was carried out; `way_out` goes with an error that has its own."""
 
     error: str = ""
+    way_out: str = ""
     refused: bool = False
     units: dict[str, Kept] = {}
     pid: int = 0

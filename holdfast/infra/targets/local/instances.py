@@ -30,7 +30,11 @@ def fill(text: str, values: Mapping[str, str], where: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in values:
-            raise UsageError(f"{where}: {{{name}}} is not known", because=f"known: {', '.join(sorted(values))}")
+            raise UsageError(
+                f"{where}: {{{name}}} is not known",
+                because=f"known: {', '.join(sorted(values))}",
+                way_out="write one of those, or add the link that it names to the stack's YAML",
+            )
         return values[name]
 
     return PLACE.sub(value, text)
