@@ -17,6 +17,9 @@ from holdfast.load.profile import HttpRoute, Route
 SAFE_METHODS = frozenset({"GET"})
 """Methods that change nothing at the server, RFC 9110 §9.2.1 (of those that a profile may name)."""
 
+IDEMPOTENCY_HEADER = "idempotency-key"
+"""Carries a request's key; the edge and the services know it by this name."""
+
 
 class Template:
     """A route, made ready: everything of its requests that is the same for each is encoded once."""
@@ -40,7 +43,7 @@ class Template:
             head, body = head.replace(b"{n}", number), body.replace(b"{n}", number)
         lines = f"x-request-id: {start.id}\r\ntraceparent: {start.traceparent}\r\n"
         if start.key:
-            lines += f"idempotency-key: {start.key}\r\n"
+            lines += f"{IDEMPOTENCY_HEADER}: {start.key}\r\n"
         if last_event_id:
             lines += f"last-event-id: {last_event_id}\r\n"
         if start.fresh:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from holdfast.infra.edge.bootstrap import EdgePorts, bootstrap
-from holdfast.infra.edge.routes import PREVIEW, read_table, route_file
+from holdfast.infra.edge.routes import IDEMPOTENCY_HEADER, PREVIEW, PREVIEW_HEADER, read_table, route_file
 from holdfast.infra.stack import COLORS, Stack, load_stack
 from holdfast.infra.target import RouteTable
 
@@ -79,7 +79,7 @@ def test_every_name_that_a_table_can_lead_to_is_a_cluster_of_the_bootstrap(stack
 
 def test_a_preview_without_a_color_leads_nowhere_and_never_to_the_live_one(stack: Stack) -> None:
     config = json.loads(route_file(stack, RouteTable(weights={"gateway": {"blue": 100}, "engine": {"blue": 100}})))
-    previews = [route for route in _routes_in(config) if _is_preview(stack, route)]
+    previews = [route for route in _routes_in(config) if _is_preview(route)]
     assert previews
     assert all(route["direct_response"]["status"] == 503 for route in previews)
 
@@ -88,7 +88,7 @@ def test_only_safe_or_keyed_requests_are_retried_after_a_reset(stack: Stack) -> 
     table = TABLES["routes-live-and-preview"]
     for route in _routes_in(json.loads(route_file(stack, table))):
         names = {header["name"] for header in route["match"]["headers"]}
-        may_repeat = names & {":method", stack.edge.idempotency_header}
+        may_repeat = names & {":method", IDEMPOTENCY_HEADER}
         assert ("reset" in route["route"]["retry_policy"]["retry_on"].split(",")) == bool(may_repeat), route["match"]
 
 
@@ -113,9 +113,9 @@ def _routes_in(config: dict[str, Any]) -> list[dict[str, Any]]:
     return [route for host in config["resources"][0]["virtual_hosts"] for route in host["routes"]]
 
 
-def _is_preview(stack: Stack, route: dict[str, Any]) -> bool:
+def _is_preview(route: dict[str, Any]) -> bool:
     return any(
-        header["name"] == stack.edge.preview_header and header["string_match"]["exact"] == PREVIEW
+        header["name"] == PREVIEW_HEADER and header["string_match"]["exact"] == PREVIEW
         for header in route["match"]["headers"]
     )
 

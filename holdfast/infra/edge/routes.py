@@ -20,8 +20,11 @@ from holdfast.infra.target import RouteTable
 
 ROUTES_NAME = "holdfast"
 COLOR_HEADER = "x-holdfast-color"
+PREVIEW_HEADER = "x-holdfast-preview"
 PREVIEW = "idle"
 """The value of the preview header."""
+IDEMPOTENCY_HEADER = "idempotency-key"
+"""A request that carries it may be done twice. Users' clients and the services know these names, so they are fixed."""
 
 RETRIES = {
     "num_retries": 3,
@@ -75,7 +78,7 @@ def _edge_host(stack: Stack, table: RouteTable) -> dict[str, Any]:
             for path, timeout in [*((stream, 0.0) for stream in edge.streams), ("/", edge.timeout_s)]:
                 routes.append(
                     {
-                        "match": {"prefix": path, "headers": [*_preview_match(edge, on=preview), *match]},
+                        "match": {"prefix": path, "headers": [*_preview_match(on=preview), *match]},
                         **_action(edge.service, colors, timeout, retry_on),
                     }
                 )
@@ -85,7 +88,7 @@ def _edge_host(stack: Stack, table: RouteTable) -> dict[str, Any]:
 def _http_kinds(edge: Edge) -> list[tuple[list[dict[str, Any]], str]]:
     """Header matches and what may be retried: safe methods, requests with an idempotency key, the rest."""
     safe = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
-    keyed = {"name": edge.idempotency_header, "present_match": True}
+    keyed = {"name": IDEMPOTENCY_HEADER, "present_match": True}
     return [([safe], MAYBE_EXECUTED), ([keyed], MAYBE_EXECUTED), ([], NEVER_EXECUTED)]
 
 
@@ -95,21 +98,21 @@ def _internal_host(stack: Stack, name: str, table: RouteTable) -> dict[str, Any]
     routes = []
     for preview in (True, False):
         colors = _colors(name, table, preview=preview)
-        keyed = {"name": stack.edge.idempotency_header, "present_match": True}
+        keyed = {"name": IDEMPOTENCY_HEADER, "present_match": True}
         for match, retry_on in (([keyed], maybe), ([], NEVER_EXECUTED)):
             routes.append(
                 {
-                    "match": {"prefix": "/", "headers": [*_preview_match(stack.edge, on=preview), *match]},
+                    "match": {"prefix": "/", "headers": [*_preview_match(on=preview), *match]},
                     **_action(name, colors, 0.0, retry_on),
                 }
             )
     return {"name": name, "domains": [service.authority], "routes": routes}
 
 
-def _preview_match(edge: Edge, *, on: bool) -> list[dict[str, Any]]:
+def _preview_match(*, on: bool) -> list[dict[str, Any]]:
     if not on:
         return []
-    return [{"name": edge.preview_header, "string_match": {"exact": PREVIEW}}]
+    return [{"name": PREVIEW_HEADER, "string_match": {"exact": PREVIEW}}]
 
 
 def _colors(service: str, table: RouteTable, *, preview: bool) -> dict[str, int]:
