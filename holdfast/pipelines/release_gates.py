@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from holdfast.infra.edge.routes import PREVIEW
+from holdfast.infra.edge.routes import PREVIEW, PREVIEW_HEADER
 from holdfast.infra.probes import http_get
 from holdfast.infra.stack import Stack
 from holdfast.infra.target import Placement
@@ -76,7 +76,7 @@ class IdleGate:
     def __call__(self, placement: Placement) -> Sequence[Verdict]:
         """Judge the idle color."""
         traffic, rules = self.traffic, self.traffic.stack.release
-        headers = {traffic.stack.edge.preview_header: PREVIEW}
+        headers = {PREVIEW_HEADER: PREVIEW}
         history = traffic.offer("gate", rules.gate, None, headers)
         return [
             healthy(traffic, placement),
@@ -133,8 +133,7 @@ def healthy(traffic: ReleaseTraffic, placement: Placement) -> Verdict:
     rules = traffic.stack.release.health
     bad = []
     for address in traffic.target.addresses(placement):
-        port = int(address.probe.rpartition(":")[2])
-        answer = http_get(address.host, port, rules.path, timeout=rules.within_s)
+        answer = http_get(address.host, address.probe_port, rules.path, timeout=rules.within_s)
         if answer.status != 200:
             bad.append(f"{address.instance}: {answer.status or answer.reason}")
     return Verdict(

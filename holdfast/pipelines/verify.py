@@ -163,11 +163,13 @@ class Verification:
         address = self.target.addresses({service: cast(Color, table.live(service))})[0]
         with self.timeline.span("fault", fault="kill", target=address.instance):
             self.target.kill(address.instance)
-            port = int(address.probe.rpartition(":")[2])
             path = stack.services[service].ready.path
             began = time.monotonic()
             for _ in poll(began + RECOVERY_TIMEOUT, every=0.05):
-                if self.target.restarted(address.instance) and http_get(address.host, port, path).status == 200:
+                if (
+                    self.target.restarted(address.instance)
+                    and http_get(address.host, address.probe_port, path).status == 200
+                ):
                     return
             raise EnvironmentFailed(
                 f"{address.instance} was not ready within {RECOVERY_TIMEOUT:g} s after it was killed",
