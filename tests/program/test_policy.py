@@ -108,8 +108,15 @@ def test_a_secret_in_plain_is_found() -> None:
     assert [check for check, _ in checks.violations(made)] == ["plain-secrets"]
 
 
+def test_two_objects_of_one_name_are_found() -> None:
+    made = objects("sparkle")
+    assert list(checks.violations([*made, made[5]])) == [
+        ("unique", f"sparkle-staging/NetworkPolicy/{made[5]['metadata']['name']}: another object has that name")
+    ]
+
+
 def every_check() -> Iterator[str]:
-    return (check for check, _, _ in PLANTS.values())
+    yield from ("unique", *(check for check, _, _ in PLANTS.values()))
 
 
 def test_every_check_has_a_plant() -> None:

@@ -1,4 +1,4 @@
-"""The field `cluster` of a stack: the four stacks load, what is wrong is named by its path, nothing loads Pulumi early."""
+"""The field `cluster` of a stack: the four stacks load, a fault is named by its path, nothing loads Pulumi early."""
 
 from __future__ import annotations
 
@@ -88,6 +88,15 @@ NAMES: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["Shell", "edge", "user", "a_b", "x" * 41])
+def test_a_name_that_cannot_be_an_objects_own_is_refused(name: str) -> None:
+    plain = data("macjarvis")
+    plain["cluster"]["sandboxes"][name] = {"image": "x:1"}
+    with pytest.raises(UsageError) as found:
+        parse_stack(plain, "s.yaml")
+    assert found.value.what.startswith(f"s.yaml: cluster.sandboxes.{name}:")
+
+
 @pytest.mark.parametrize("path", NAMES)
 def test_a_name_that_stands_for_nothing_is_refused_where_it_is(path: str) -> None:
     name, spoil = NAMES[path]
@@ -101,7 +110,7 @@ def test_a_name_that_stands_for_nothing_is_refused_where_it_is(path: str) -> Non
 def test_a_link_may_lead_to_a_part_and_to_nothing_else() -> None:
     plain = data("macjarvis")
     plain["links"]["tool→broker"]["to"] = "brokers"
-    with pytest.raises(UsageError, match="links.tool→broker: brokers is neither"):
+    with pytest.raises(UsageError, match=r"links\.tool→broker: brokers is neither"):
         parse_stack(plain, "s.yaml")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from holdfast.errors import HoldfastError, Refused
-from holdfast.infra.policy import colors, images, limits, non_root, owner, plain_secrets, probes
+from holdfast.infra.policy import colors, images, limits, non_root, owner, plain_secrets, probes, unique
 from holdfast.infra.policy.manifests import Manifest
 
 Check = Callable[[Sequence[Manifest]], Iterator[str]]
@@ -18,6 +18,7 @@ CHECKS: dict[str, Check] = {
     "images": images.violations,
     "owner": owner.violations,
     "colors": colors.violations,
+    "unique": unique.violations,
 }
 SHOWN = 20
 

@@ -5,7 +5,8 @@ Sizes are Kubernetes quantities; schedules are cron lines; times are seconds. {v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,9 @@ from holdfast.infra.program.plans import AnyPart, Apisix, Istio, Kong, Part, Res
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 RegionName = Literal["primary", "secondary"]
+LABEL = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+RESERVED = ("client", "closed", "drills", "edge", "namespace", "network", "world")
+"""Names that the program gives itself."""
 
 
 class Autoscale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,6 +186,7 @@ def parse_cluster(data: object, path: str) -> Cluster:
 def check_cluster(cluster: Cluster, services: list[str], stores: Mapping[str, str], path: str) -> None:
     """Check what crosses from one part of the file to another. Raises UsageError with the path."""
     _same(f"{path}.services", services, list(cluster.services), "the stack's services")
+    _check_forms(cluster, path)
     for name, kind in stores.items():
         if name not in cluster.parts or kind_of(cluster.parts[name]) != kind:
             raise invalid(f"{path}.parts", f"expected {name} of kind {kind}, because the stack's stores have it")
@@ -193,6 +198,26 @@ def check_cluster(cluster: Cluster, services: list[str], stores: Mapping[str, st
             raise invalid(f"{path}.services.{name}.image", "expected an image, because cluster.image names none")
         if plan.autoscale and not 1 <= plan.autoscale.least <= plan.autoscale.most:
             raise invalid(f"{path}.services.{name}.autoscale", "expected 1 <= least <= most")
+
+
+def _check_forms(cluster: Cluster, path: str) -> None:
+    """Names become names of objects: DNS labels, each of one thing only, none that the program uses itself."""
+    seen: set[str] = set(RESERVED)
+    groups: dict[str, Iterable[str]] = {
+        "services": cluster.services,
+        "parts": cluster.parts,
+        "sandboxes": cluster.sandboxes,
+    }
+    for group, names in groups.items():
+        for name in names:
+            if not LABEL.fullmatch(name):
+                raise invalid(f"{path}.{group}.{name}", "expected a name of at most 40 letters a-z, digits and -")
+            if name in seen:
+                raise invalid(f"{path}.{group}.{name}", "something else has that name already")
+            seen.add(name)
+    for name in cluster.tenants:
+        if not LABEL.fullmatch(name):
+            raise invalid(f"{path}.tenants.{name}", "expected a name of at most 40 letters a-z, digits and -")
 
 
 def kind_of(part: Part) -> str:
