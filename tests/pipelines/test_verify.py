@@ -49,14 +49,21 @@ def test_a_release_that_acknowledges_without_effect_fails_and_its_requests_are_n
     _nothing_runs(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_verify_that_is_stopped_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "release v1: ok"),
+        (signal.SIGINT, "deploy v1 · start-idle: ok"),
+        (signal.SIGKILL, "release v1: ok"),
+    ],
+)
+def test_a_verify_that_is_stopped_leaves_no_process(number: signal.Signals, moment: str, tmp_path: Path) -> None:
     with (tmp_path / "err").open("wb") as errors:
         process = subprocess.Popen(
             [*HOLDFAST, "verify", "--short"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
-            _until_released(tmp_path / "err", process)
+            _until(moment, tmp_path / "err", process)
             process.send_signal(number)
             code = process.wait(60)
         finally:
@@ -66,13 +73,13 @@ def test_a_verify_that_is_stopped_leaves_no_process(number: signal.Signals, tmp_
     _nothing_runs(tmp_path)
 
 
-def _until_released(progress: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until v1 serves and the load has begun."""
+def _until(moment: str, progress: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the progress has come to a line."""
     for _ in poll(time.monotonic() + 90):
-        if b"release v1: ok" in progress.read_bytes():
+        if moment in progress.read_text(encoding="utf-8"):
             return
         assert process.poll() is None, progress.read_text()
-    pytest.fail(f"v1 was not released: {progress.read_text()}")
+    pytest.fail(f"it never came to {moment}: {progress.read_text()}")
 
 
 def _nothing_runs(folder: Path) -> None:
