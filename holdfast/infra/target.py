@@ -112,7 +112,7 @@ class Target(Protocol):
         ...
 
     def size_of(self, service: str, color: str) -> int:
-        """How many instances a color was last started with."""
+        """How many instances a color gets when it is started."""
         ...
 
     def in_force(self, table: RouteTable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from typing import Any
 
@@ -25,6 +26,11 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: int = signal.SIGTERM
     grace: float = 3.0
     restart: bool = True
+
+
+def changes_with(content: bytes) -> dict[str, str]:
+    """For the environment of a unit whose program reads a file only when it starts: a new content is a new unit."""
+    return {"HOLDFAST_READS": hashlib.sha256(content).hexdigest()}
 
 
 class Kept(msgspec.Struct, kw_only=True):

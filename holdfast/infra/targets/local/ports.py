@@ -13,6 +13,7 @@ from holdfast.durable import replace_file
 from holdfast.errors import Refused
 from holdfast.infra.probes import port_is_free
 from holdfast.infra.stack import COLORS, Stack
+from holdfast.infra.targets.local.state import read_state
 
 LOWEST, HIGHEST = 15_000, 32_000
 HOST = "127.0.0.1"
@@ -49,8 +50,11 @@ def link_names(stack: Stack) -> list[str]:
 
 
 def kept_ports(path: Path, wanted: Iterable[str]) -> dict[str, int]:
-    """Read the stack's ports; give ports to names that have none yet, and keep them."""
-    ports: dict[str, int] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    """Read the stack's ports; give ports to names that have none yet, and keep them.
+
+    Raises Refused when the file cannot be read, or when there are not enough free ports.
+    """
+    ports = read_state(path, dict[str, int], way_out="holdfast down, then holdfast up --new-ports") or {}
     missing = [name for name in wanted if name not in ports]
     if missing:
         free = _free_ports(len(missing), taken=set(ports.values()), seed=zlib.crc32(str(path).encode()))

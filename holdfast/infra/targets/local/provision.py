@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import msgspec
 
+from holdfast.children import tagged
 from holdfast.config import Secret
 from holdfast.durable import replace_file
-from holdfast.errors import Refused
+from holdfast.errors import Refused, UsageError
 from holdfast.infra.edge.bootstrap import EdgePorts, bootstrap
 from holdfast.infra.edge.routes import route_file
 from holdfast.infra.home import Home
 from holdfast.infra.probes import port_is_free, who_listens
 from holdfast.infra.stack import COLORS, Stack
 from holdfast.infra.supervisor.client import SupervisorClient
-from holdfast.infra.supervisor.unit import Kept, Unit
+from holdfast.infra.supervisor.unit import STACK_TAG, Kept, Unit, changes_with
 from holdfast.infra.target import RouteTable
 from holdfast.infra.targets.local import envoy, postgres, redis
 from holdfast.infra.targets.local.instances import instance_names
 from holdfast.infra.targets.local.ports import HOST, kept_ports, link_names, listens_on, port_names
 from holdfast.infra.targets.local.secrets import kept_secrets
+from holdfast.infra.targets.local.state import read_state
 
 STORE_TIMEOUT = 20.0
 
@@ -32,9 +37,13 @@ class LinkAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """state/links.json, the table that the program which serves the links reads. `argv` is empty for direct links."""
+    """state/links.json, the table that the program which serves the links reads. `argv` is empty for direct links.
+
+    `cwd` is the folder in which the program was named, and in which it runs.
+    """
 
     argv: list[str] = []
+    cwd: str = "/"
     links: list[LinkAddress] = []
 
 
@@ -51,15 +60,20 @@ class Provision:
     def prepare(self, *, links_argv: list[str] | None, new_ports: bool) -> None:
         """Make folders, ports, secrets, links, stores' data and the edge's files. Starts nothing."""
         _refuse_cluster_only(self.stack)
+        if new_ports and self.anything_runs():
+            raise Refused(
+                "a stack that runs keeps its ports",
+                because="its processes listen on them",
+                way_out="holdfast down, then holdfast up --new-ports",
+            )
+        links = self._kept_links() if links_argv is None else Links(argv=links_argv, cwd=str(Path.cwd()))
+        links = _with_program(links)
         self.home.make()
         self.routes.parent.mkdir(exist_ok=True)
-        if new_ports and not self.supervisor.running():
+        if new_ports:
             (self.home.state / "ports.json").unlink(missing_ok=True)
-            if links_argv is None and self._links.exists():
-                links_argv = self.links().argv  # the links have ports too
         self._ports()
-        if links_argv is not None or not self._links.exists():
-            self._write_links(links_argv or [])
+        self._write_links(links)
         for name, store in self.stack.stores.items():
             if store.kind == "postgres":
                 postgres.make_data(store.version, self.home.data / name, self._secret(name))
@@ -81,6 +95,10 @@ class Provision:
             else:
                 redis.wait_for_redis(name, port, secret, timeout=STORE_TIMEOUT)
         envoy.wait_for_envoy(self.port("edge-admin"), timeout=STORE_TIMEOUT)
+
+    def anything_runs(self) -> bool:
+        """Whether a supervisor or, where it was killed, any process of the stack runs."""
+        return self.supervisor.running() or any(tagged(STACK_TAG, str(self.home.root)))
 
     def refuse_taken_ports(self, unit: str, running: Kept | None) -> None:
         """Raise Refused when something else listens on a port of a unit that does not run yet."""
@@ -123,10 +141,15 @@ class Provision:
         return self._store_url(store, self.port(store))
 
     def links(self) -> Links:
-        """The link table."""
-        return msgspec.json.decode(self._links.read_bytes(), type=Links)
+        """The link table, as the last `up` wrote it. Raises Refused when it cannot be read."""
+        return self._kept_links()
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _kept_links(self) -> Links:
+        """The links of the last `up`; direct ones before the first."""
+        way_out = "holdfast down, then holdfast up --direct-links, or --links-argv with the program that serves them"
+        return read_state(self._links, Links, way_out=way_out) or Links()
 
     def _ports(self) -> dict[str, int]:
         return kept_ports(self.home.state / "ports.json", port_names(self.stack))
@@ -156,14 +179,15 @@ class Provision:
         return units
 
     def _link_units(self) -> list[Unit]:
-        argv = self.links().argv
-        if not argv:
+        links = self.links()
+        if not links.argv:
             return []
         return [
             Unit(
                 name="links",
-                argv=[*argv, str(self._links)],
-                env={"PATH": "/usr/bin:/bin"},
+                argv=[*links.argv, str(self._links)],
+                env={"PATH": "/usr/bin:/bin", **changes_with(self._links.read_bytes())},
+                cwd=links.cwd,
                 log=str(self.home.logs / "links.log"),
                 order=1,
             )
@@ -204,13 +228,32 @@ class Provision:
                 return host, int(port)
         return HOST, self.port(instance)
 
-    def _write_links(self, argv: list[str]) -> None:
-        links = []
+    def _write_links(self, wanted: Links) -> None:
+        """Write the table of all links that the stack has now, unless it says that already."""
+        argv, links = wanted.argv, []
         for name in link_names(self.stack):
             upstream = f"{HOST}:{self.port(_upstream_name(self.stack, name))}"
             listen = f"{HOST}:{self.port(f'link:{name}')}" if argv else upstream
             links.append(LinkAddress(name=name, listen=listen, upstream=upstream))
-        replace_file(self._links, msgspec.json.format(msgspec.json.encode(Links(argv=argv, links=links)), indent=1))
+        table = msgspec.structs.replace(wanted, links=links)
+        content = msgspec.json.format(msgspec.json.encode(table), indent=1)
+        if not self._links.exists() or self._links.read_bytes() != content:
+            replace_file(self._links, content)
+
+
+def _with_program(links: Links) -> Links:
+    """The links with the whole path of the program that serves them. Raises UsageError when there is none."""
+    if not links.argv:
+        return links
+    program, *rest = links.argv
+    found = shutil.which(program)
+    if found is None:
+        raise UsageError(
+            f"{program}, which is to serve the links, was not found",
+            because="there is no such program on PATH, or it may not be executed",
+            way_out="name one with --links-argv, or serve no links: holdfast up --direct-links",
+        )
+    return msgspec.structs.replace(links, argv=[str(Path(found).absolute()), *rest])
 
 
 def _refuse_cluster_only(stack: Stack) -> None:

@@ -25,6 +25,7 @@ from holdfast.infra.target import Address, Placement, RouteTable
 from holdfast.infra.targets.local.instances import instance_names, instance_unit
 from holdfast.infra.targets.local.ports import HOST
 from holdfast.infra.targets.local.provision import Provision
+from holdfast.infra.targets.local.state import BEGIN_ANEW, read_state
 
 IN_FLIGHT = re.compile(r"^service_in_flight(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
@@ -76,7 +77,7 @@ class LocalTarget:
     # -- the six verbs ---------------------------------------------------------------------------------------------
 
     def start(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
-        """Start instances from a release whose files are checked first.
+        """Start instances from a release whose files are checked first; those above the size are ended.
 
         While a color is live they start one after the other: a starting interpreter needs a core for a second, and
         the users of the live color must not feel it.
@@ -101,6 +102,8 @@ class LocalTarget:
                 self.supervisor.start(unit)
                 if gently:
                     self._wait_alive(name, service)
+            surplus = set(self._running({service: color})) - set(instance_names(service, color, sizes[service]))
+            self.supervisor.stop(sorted(surplus))
 
     def wait_ready(self, placement: Placement) -> None:
         """Probe every instance by its own address until each is ready several times in a row."""
@@ -308,9 +311,7 @@ class LocalTarget:
 
     def _started(self) -> dict[str, dict[Color, Started]]:
         path = self.home.state / "colors.json"
-        if not path.exists():
-            return {}
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[Color, Started]])
+        return read_state(path, dict[str, dict[Color, Started]], way_out=BEGIN_ANEW) or {}
 
     def _remember(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
         started = self._started()
@@ -320,9 +321,8 @@ class LocalTarget:
         replace_file(self.home.state / "colors.json", msgspec.json.encode(started))
 
     def size_of(self, service: str, color: str) -> int:
-        """How many instances a color was started with; the stack's number where it never was."""
-        what = self._started().get(service, {}).get(cast(Color, color))
-        return what.size if what else self.stack.services[service].replicas
+        """The stack's number, whatever a color was started with before: only the stack's YAML changes it."""
+        return self.stack.services[service].replicas
 
 
 def read_live(home: Home) -> RouteTable:
