@@ -67,6 +67,7 @@ class Provisioner:
         self._timeline = timeline
         self._say = say
         self._opened: automation.Stack | None = None
+        self._refused: HoldfastError | None = None
         self.name = f"{stack.name}-{settings.environment}"
 
     def up(self, *, refresh: bool = False) -> Changes:
@@ -116,6 +117,7 @@ class Provisioner:
         self, verb: str, act: Callable[[automation.Stack, Listener], object], repaired: list[str] | None = None
     ) -> Changes:
         listener, begin = Listener(self._timeline), time.monotonic()
+        self._refused = None
         stack = self._open()
         try:
             act(stack, listener)
@@ -160,7 +162,11 @@ class Provisioner:
 
     def _program(self) -> None:
         desired: Desired = self.settings.desired or first(self.stack)
-        program.provision(self.stack, self.settings.environment, desired, wait=self.settings.wait)
+        try:
+            program.provision(self.stack, self.settings.environment, desired, wait=self.settings.wait)
+        except HoldfastError as error:  # Pulumi makes a text of it
+            self._refused = error
+            raise
 
     def _configure(self, stack: automation.Stack) -> None:
         """Make each secret that the stack needs and does not have yet; Pulumi seals it."""
@@ -187,11 +193,8 @@ class Provisioner:
 
     def _failed(self, verb: str, error: errors.CommandError, listener: Listener) -> HoldfastError:
         """The error of the program where it is one of ours, else what Pulumi and the API server said."""
-        cause: BaseException | None = error.__cause__ or error.__context__
-        while cause is not None:
-            if isinstance(cause, HoldfastError):
-                return cause
-            cause = cause.__cause__ or cause.__context__
+        if self._refused:
+            return self._refused
         said = listener.failures[:SHOWN] or [_last_lines(str(error))]
         return EnvironmentFailed(
             f"{verb} of {self.name} failed",
