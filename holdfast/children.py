@@ -87,13 +87,6 @@ def end(identity: Identity, *, grace: float, number: int = signal.SIGTERM) -> bo
     return False
 
 
-def end_at_parents_death() -> None:
-    """Ask the kernel for SIGKILL when the thread that started this process ends (Linux PR_SET_PDEATHSIG)."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
-
-
 def poll(until: float, every: float = 0.02) -> Iterator[float]:
     """Yield the time left (seconds) until `until` (time.monotonic), sleeping between; the last round yields 0."""
     while (left := until - time.monotonic()) > 0:

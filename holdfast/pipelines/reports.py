@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from holdfast.errors import UsageError
 from holdfast.infra.home import home_at
 from holdfast.pipelines.verify_gates import judge_verify
 from holdfast.report.build import build_report
 from holdfast.report.model import Report
-from holdfast.report.write import write_report
+from holdfast.report.write import read_report, write_report
 from holdfast.run import History, read_history
 from holdfast.timeline import points, spans
 from holdfast.verdict import Outcome, Verdict
@@ -52,14 +50,14 @@ def write_run_report(run: Path, judge: Judge) -> Path:
 
 def stored_report(home: str, run: str | None) -> tuple[Report, Path]:
     """The report of a run as it was written; without a name, of the last run that has one."""
-    path = _run_path(home, run) / "report.json"
-    if not path.is_file():
+    folder = _run_path(home, run)
+    if not (folder / "report.json").is_file():
         raise UsageError(
-            f"run {path.parent.name} has no report",
+            f"run {folder.name} has no report",
             because="it was cut off before one was written",
-            way_out=f"holdfast report judge {path.parent.name}",
+            way_out=f"holdfast report judge {folder.name}",
         )
-    return msgspec.json.decode(path.read_bytes(), type=Report), path.with_name("report.html")
+    return read_report(folder), folder / "report.html"
 
 
 def judge_again(home: str, run: str | None) -> tuple[Report, Path]:

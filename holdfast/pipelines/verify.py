@@ -178,7 +178,11 @@ class Verification:
             )
 
     def _reconcile(self) -> None:
-        """Read what the stack did for the requests of this run."""
+        """Read what the stack did for the requests of this run, and which processes had to be started again."""
+        for name, kept in self.target.units().items():
+            if kept.restarts:
+                reason = f"{kept.restarts} times, the last end was {kept.last_exit}"
+                self.timeline.point("restart", unit=name, reason=reason)
         effects = EffectSource(self.target.stack, self.target).read(f"{self.run.id}-")
         if effects is not None:
             self.run.record_effects(effects)
