@@ -155,11 +155,16 @@ def _plant(plant: str, work: Path, services: dict[str, ServiceCommand]) -> dict[
 
 
 def _hash_files(root: Path) -> dict[str, str]:
-    """Path below `root` to sha256, for every file but the manifest and Python's caches."""
+    """Path below `root` to sha256, for every file but the manifest; of a link, the path that it leads to.
+
+    Python's caches count too: a planted one would run in place of the module beside it.
+    """
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
+        if path.is_symlink():
+            found[name] = f"link to {path.readlink()}"
+        elif path.is_file() and name != MANIFEST:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
