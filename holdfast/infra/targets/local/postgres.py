@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from holdfast.children import poll
 from holdfast.config import Secret
+from holdfast.durable import replace_file
 from holdfast.errors import EnvironmentFailed
 from holdfast.infra.supervisor.unit import Unit
 from holdfast.infra.targets.local.ports import HOST
@@ -67,8 +69,7 @@ def make_data(version: int, data: Path, password: Secret) -> None:
         shutil.rmtree(data)
     data.mkdir(parents=True, mode=0o700)
     password_file = data.with_name(f"{data.name}.password")
-    password_file.touch(mode=0o600)
-    password_file.write_text(password.reveal(), encoding="ascii")
+    replace_file(password_file, password.reveal().encode(), mode=0o600)
     try:
         done = subprocess.run(
             initdb_argv(version, data, password_file), capture_output=True, text=True, check=False, timeout=120
@@ -79,10 +80,17 @@ def make_data(version: int, data: Path, password: Secret) -> None:
         shutil.rmtree(data)
         raise EnvironmentFailed(
             "PostgreSQL's data folder could not be made",
-            because=(done.stderr or done.stdout).strip().splitlines()[-1],
+            because=initdb_cause(done.stderr or done.stdout) or f"initdb ended with {done.returncode}",
             way_out=f"free space or fix the permissions of {data.parent}, then run the command again",
         )
     complete.touch()
+
+
+def initdb_cause(said: str) -> str:
+    """The line of initdb's output that says why it failed: the first error, for the lines after it only tidy up."""
+    lines = said.strip().splitlines()
+    errors = [line for line in lines if re.search(r"\b(?:PANIC|FATAL|ERROR|error):", line)]
+    return next(iter([*errors, *reversed(lines)]), "").strip()
 
 
 def dsn(port: int, password: Secret, database: str) -> str:
