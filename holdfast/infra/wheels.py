@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
+from holdfast.content import content_root
 from holdfast.errors import Refused
 
 
@@ -46,6 +48,12 @@ def _from_wheel(module: str, path: str, wheel: str) -> Path:
     raise Refused(
         f"{Path(path).name} is missing",
         because=f"the wheel {wheel} " + (f"has no {path}" if folders else "is not installed"),
-        way_out="install holdfast with its dependencies again: scripts/verify does it in a checkout, "
-        "`pip install --force-reinstall holdfast` elsewhere",
+        way_out=_way_back(wheel),
     )
+
+
+def _way_back(wheel: str) -> str:
+    """How the wheel comes back; scripts/verify repairs no environment that it takes for complete."""
+    if (content_root() / "scripts" / "verify").is_file():
+        return "delete .venv, then run scripts/verify"
+    return f"install that wheel again: {Path(sys.executable).name} -m pip install --force-reinstall --no-deps {wheel}"
