@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ import msgspec
 
 from holdfast.children import Identity, poll
 from holdfast.durable import replace_file
-from holdfast.errors import EnvironmentFailed, GateFailed, Refused
+from holdfast.errors import EnvironmentFailed, GateFailed, HoldfastError, Refused
 from holdfast.infra.edge.routes import cluster_name, read_table, route_file
 from holdfast.infra.home import Home
 from holdfast.infra.probes import edge_color, http_get
@@ -50,11 +51,20 @@ class LocalTarget:
     # -- the whole stack -------------------------------------------------------------------------------------------
 
     def up(self, *, links_argv: list[str] | None = None, new_ports: bool = False) -> None:
-        """Start the stores, the edge, and the colors that were live; a stack that runs already is left as it is."""
+        """Start the stores, the edge, and the colors that were live; what runs as it should is left as it is.
+
+        All or nothing where nothing ran before: a failure or an interrupt ends what was started until then.
+        """
+        ran = self.provision.anything_runs()
         self.provision.prepare(links_argv=links_argv, new_ports=new_ports)
-        self.supervisor.ensure()
-        self.provision.start()
-        self._start_live_colors()
+        try:
+            self.supervisor.ensure()
+            self.provision.start()
+            self._start_live_colors()
+        except BaseException:
+            if not ran:
+                self._end_what_was_started()
+            raise
 
     def down(self) -> None:
         """End every process of the stack. Data, releases and evidence stay."""
@@ -254,6 +264,11 @@ class LocalTarget:
         return kept is not None and kept.restarts > 0 and kept.alive()
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _end_what_was_started(self) -> None:
+        """A stack that is up in part serves nobody and keeps its ports. What stopped it is told, not this."""
+        with suppress(HoldfastError, OSError):
+            self.down()
 
     def _start_live_colors(self) -> None:
         table = self.live()
