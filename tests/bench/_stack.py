@@ -19,7 +19,7 @@ from holdfast.infra.release import build_release, remove_releases
 from holdfast.infra.stack import Color, load_stack
 from holdfast.infra.target import RouteTable
 from holdfast.infra.targets.local.target import LocalTarget
-from holdfast.pipelines.compose import EffectSource, content_folder, schema_window
+from holdfast.pipelines.compose import EffectSource, SchemaOf, find_stack
 from holdfast.run import Run, open_run
 
 STACK = "sparkle"
@@ -78,8 +78,9 @@ def cpu_us_per(before: dict[str, float], after: dict[str, float], requests: int)
 
 def _release(target: LocalTarget, colors: Sequence[Color]) -> None:
     """Every color from one release, the schema as it wants it, the traffic on the first color."""
-    release = build_release("v1", content_folder(target.stack.services_from), target.home.releases)
-    schema_window(target.stack, target).expand(release.manifest.schema_range.newest)
+    file = find_stack(STACK, target.home)
+    release = build_release("v1", file.folder(target.stack.services_from), target.home.releases)
+    SchemaOf(file, target).expand(release.manifest.schema_range.newest)
     sizes = {name: service.replicas for name, service in target.stack.services.items()}
     for color in colors:
         placement: dict[str, Color] = dict.fromkeys(target.stack.services, color)

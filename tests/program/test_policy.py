@@ -64,7 +64,7 @@ PLANTS: dict[str, tuple[str, Plant, str]] = {
     ),
     "key": (
         "plain-secrets",
-        lambda d: d["metadata"].update(annotations={"k": "-----BEGIN RSA PRIVATE KEY-----"}),
+        lambda d: d["metadata"].update(annotations={"k": "-----BEGIN RSA " + "PRIVATE KEY-----"}),
         "metadata.annotations.k holds a secret",
     ),
     "latest": ("images", lambda d: first(d).update(image="gateway:latest"), "name a tag"),

@@ -15,7 +15,7 @@ OURS = {"holdfast", "services"}
 
 
 def declared(root: Path, *, dev: bool) -> set[str]:
-    """Distributions that pyproject.toml names, extras that users install too, and what an extra brings (psycopg's pool)."""
+    """Distributions that pyproject.toml names, what users' extras name, and what an extra brings (psycopg's pool)."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = [names for extra, names in project["optional-dependencies"].items() if dev or extra != "dev"]
     texts = [*project["dependencies"], *(text for names in extras for text in names)]
