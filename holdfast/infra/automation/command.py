@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from pulumi.automation import PulumiCommand
-from semver import VersionInfo
 
 from holdfast.content import content_root
 from holdfast.errors import EnvironmentFailed, HoldfastError, Refused
@@ -17,13 +15,18 @@ from holdfast.infra.targets.cluster.local.programs import build_tool
 Say = Callable[[str], None]
 
 
-def pulumi_command(say: Say) -> PulumiCommand:
-    """The command line, ready to use. A build takes about five minutes, once a version. Raises Refused."""
+def pulumi_command(folder: Path, say: Say) -> PulumiCommand:
+    """The command line, ready to use. A build takes about five minutes, once a version. Raises Refused.
+
+    The SDK looks for a folder `bin`: `folder` gets a link of that name to where a built one lies.
+    """
     if shutil.which("pulumi"):
         return PulumiCommand()
-    command = object.__new__(PulumiCommand)  # the SDK looks for a folder `bin`, and asks what we know: the version
-    command.command, command.version = str(_built(say) / "pulumi"), VersionInfo.parse(version("pulumi"))
-    return command
+    built, link = _built(say), folder / "bin"
+    if not link.is_symlink() or link.readlink() != built:
+        link.unlink(missing_ok=True)
+        link.symlink_to(built)
+    return PulumiCommand(root=str(folder))
 
 
 def _built(say: Say) -> Path:

@@ -154,7 +154,7 @@ class Provisioner:
             project_settings=project,
             secrets_provider=self.settings.secrets_provider,
             env_vars=where.environment(self.settings, self.home),
-            pulumi_command=pulumi_command(self._say),
+            pulumi_command=pulumi_command(folder.parent, self._say),
         )
         return automation.create_or_select_stack(
             stack_name=self.name, project_name=PROJECT, program=self._program, opts=options
