@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.deploy_child import child_environ
-from support.stack import nothing_left, processes_of, quick_stack, refusal, supervisor_pids, wait_until
+from support.stack import nothing_left, processes_of, quick_stack, refusal, supervisor_pids
 from support.supervised import kill_supervisor
 
 from holdfast.children import identify
@@ -75,22 +75,43 @@ def test_a_failed_up_of_a_stack_that_runs_takes_nothing_away(
     assert processes_of(target.home.root) == before
 
 
-MOMENTS: dict[str, Callable[[Path], object]] = {
-    "a supervisor": supervisor_pids,
-    "the stores": lambda home: {"postgres", "redis"} <= set(processes_of(home).values()),
-    "the edge": lambda home: "edge" in processes_of(home).values(),
+# Runs the command `up`; at a moment of it, it says so and waits there.
+HALTING = """
+import sys, time
+from holdfast.infra.supervisor.client import SupervisorClient
+from holdfast.infra.targets.local import postgres
+from holdfast.infra.targets.local.provision import Provision
+from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.pipelines.cli import main
+
+def halt(*_, **__):
+    print("here", flush=True)
+    time.sleep(60)
+
+moment, home = sys.argv[1:]
+sys.argv = ["holdfast", "up", f"--home={home}"]
+places = {
+    "supervisor": (Provision, "start"),
+    "stores": (postgres, "wait_for_postgres"),
+    "everything": (LocalTarget, "_start_live_colors"),
 }
+setattr(*places[moment], halt)
+main()
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", ["supervisor", "stores", "everything"])
 def test_an_interrupted_up_leaves_nothing_behind(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     home = tmp_path / "home"
-    argv = [sys.executable, "-P", "-m", "holdfast", "up", f"--home={home}"]
+    argv = [sys.executable, "-P", "-c", HALTING, moment, str(home)]
     with subprocess.Popen(argv, env=child_environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
         try:
-            wait_until(lambda: MOMENTS[moment](home), f"{moment} runs", 60)
+            assert up.stdout is not None
+            assert up.stdout.read(5) == b"here\n"
+            assert supervisor_pids(home)
+            assert bool(processes_of(home)) == (moment != "supervisor")
             up.send_signal(number)
             said = up.communicate(timeout=60)
             assert up.returncode == ExitCode.INTERRUPTED, said
