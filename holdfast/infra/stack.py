@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,8 +24,6 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The edge: which service it leads to, how long a request may take (seconds), and the paths without that limit."""
-
-    preview_header: ClassVar[str] = "x-holdfast-preview"
 
     service: str
     timeout_s: float = 15.0

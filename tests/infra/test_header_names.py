@@ -19,7 +19,7 @@ SPARKLE = Path(__file__).resolve().parents[2] / "infra" / "stacks" / "sparkle.ya
 
 
 def test_the_preview_header_has_one_name() -> None:
-    assert {plan.PREVIEW_HEADER, ask.PREVIEW, Edge.preview_header} == {routes.PREVIEW_HEADER}
+    assert {plan.PREVIEW_HEADER, ask.PREVIEW} == {routes.PREVIEW_HEADER}
 
 
 def test_the_idempotency_header_has_one_name() -> None:
