@@ -53,7 +53,7 @@ def orphan(at: Home) -> Iterator[Orphan]:
         argv = [sys.executable, "-P", "-c", OWNER, str(stack), code]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as owner:
             assert owner.stdout is not None
-            assert owner.stdout.read(2) == b"up"
+            assert owner.stdout.read(3) == b"up\n"
             kill_supervisor(stack)
             owner.kill()
         assert sorted(processes_of(stack).values()) == ["one", "two"]

@@ -38,7 +38,7 @@ def owner_of(home: Path, code: str = "import time; time.sleep(600)") -> subproce
     """A process that owns a stack of one unit."""
     owner = subprocess.Popen([sys.executable, "-P", "-c", OWNER, str(home), code], stdout=subprocess.PIPE)
     assert owner.stdout is not None
-    assert owner.stdout.read(2) == b"up"
+    assert owner.stdout.read(3) == b"up\n"
     owner.stdout.close()
     return owner
 
