@@ -15,7 +15,7 @@ from support.pulumi_kubernetes.install import official, stand_in, which
 from support.stack import ROOT
 
 from holdfast.infra.automation.settings import Settings
-from holdfast.infra.automation.verbs import Provisioner
+from holdfast.infra.automation.verbs import Changes, Provisioner
 from holdfast.infra.home import home_at
 from holdfast.infra.program.model import EnvironmentName
 from holdfast.infra.stack import load_stack
@@ -47,6 +47,34 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
 Provision = Callable[..., Provisioner]
 
 
+def provisioner(
+    plane: Plane, folder: Path, name: str, events: list[Event], environment: EnvironmentName = "dev", **more: Any
+) -> Provisioner:
+    """A stack's half on the plane, with its home and its timeline in a folder; nobody waits for pods."""
+    (folder / "run").mkdir(exist_ok=True)
+    timeline = Timeline(folder / "run" / "timeline.jsonl", listeners=(events.append,))
+    kubeconfig = str(plane.kubeconfig)
+    settings = Settings(environment=environment, kubeconfig=kubeconfig, plugins=plane.plugins, wait=False, **more)
+    return Provisioner(load_stack(name), home_at(folder / "home"), settings, timeline=timeline)
+
+
+class Standing(NamedTuple):
+    """Sage in dev, up: what its `up` said, and the events of it."""
+
+    stack: Provisioner
+    up: Changes
+    events: list[Event]
+
+
+@pytest.fixture(scope="module")
+def standing(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    events: list[Event] = []
+    stack = provisioner(plane, tmp_path_factory.mktemp("standing"), "sage", events)
+    up = stack.up()
+    yield Standing(stack, up, list(events))
+    stack.down()
+
+
 @pytest.fixture
 def events() -> list[Event]:
     return []
@@ -57,15 +85,10 @@ def provision(plane: Plane, tmp_path: Path, events: list[Event]) -> Iterator[Pro
     """Makes a provisioner of a stack by name; everything that it made is taken away after the test."""
     made: list[Provisioner] = []
 
-    def make(name: str, environment: EnvironmentName = "dev", **more: Any) -> Provisioner:
-        (tmp_path / "run").mkdir(exist_ok=True)
-        timeline = Timeline(tmp_path / "run" / "timeline.jsonl", listeners=(events.append,))
-        settings = Settings(
-            environment=environment, kubeconfig=str(plane.kubeconfig), plugins=plane.plugins, wait=False, **more
-        )
-        made.append(Provisioner(load_stack(name), home_at(tmp_path / "home"), settings, timeline=timeline))
+    def make(name: str, environment: EnvironmentName = "staging", **more: Any) -> Provisioner:
+        made.append(provisioner(plane, tmp_path, name, events, environment, **more))
         return made[-1]
 
     yield make
-    for provisioner in made:
-        provisioner.down()
+    for stack in made:
+        stack.down()

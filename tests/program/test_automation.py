@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from program.conftest import Plane, Provision
+from program.conftest import Plane, Provision, Standing
+from support import sample
 from support.istio import DEFINITIONS
 
 from holdfast.errors import EnvironmentFailed, Refused
@@ -44,7 +45,7 @@ def istio(plane: Plane) -> None:
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 
 
-@pytest.mark.parametrize("name", ["sparkle", "agno", "macjarvis", "sage"])
+@pytest.mark.parametrize("name", ["sparkle", "agno", "macjarvis", "sage"] if sample.whole() else ["sage"])
 def test_a_whole_stack_is_previewed_accepted_and_taken_away(name: str, plane: Plane, provision: Provision) -> None:
     stack = provision(name)
     first = stack.preview()
@@ -53,7 +54,7 @@ def test_a_whole_stack_is_previewed_accepted_and_taken_away(name: str, plane: Pl
     up = stack.up()
     assert up.counts == first.counts
     assert sorted(up.objects) == sorted(first.objects)
-    space = f"{name}-dev"
+    space = f"{name}-staging"
     listed = plane.kubectl.get("deployments,statefulsets,services,networkpolicies", "-n", space)["items"]
     assert len(listed) > 20
     again = stack.up()
@@ -65,9 +66,8 @@ def test_a_whole_stack_is_previewed_accepted_and_taken_away(name: str, plane: Pl
     assert space not in plane.kubectl("get", "namespaces", "-o", "name")
 
 
-def test_a_change_by_hand_is_named_and_one_that_a_release_made_stays(plane: Plane, provision: Provision) -> None:
-    stack = provision("sage", desired=None)
-    stack.up()
+def test_a_change_by_hand_is_named_and_one_that_a_release_made_stays(plane: Plane, standing: Standing) -> None:
+    stack = standing.stack
     patch = {"spec": {"selector": {"holdfast/color": "green"}}}
     plane.kubectl("-n", "sage-dev", "patch", "service", "memory", "--type=merge", "-p", json.dumps(patch))
     found = stack.refresh()
@@ -76,13 +76,14 @@ def test_a_change_by_hand_is_named_and_one_that_a_release_made_stays(plane: Plan
     assert stack.up().none
     selector = plane.kubectl.get("service", "memory", "-n", "sage-dev")["spec"]["selector"]
     assert selector["holdfast/color"] == "green"
+    patch["spec"]["selector"]["holdfast/color"] = "blue"
+    plane.kubectl("-n", "sage-dev", "patch", "service", "memory", "--type=merge", "-p", json.dumps(patch))
 
 
-def test_a_field_that_somebody_else_took_is_not_taken_back_silently(plane: Plane, provision: Provision) -> None:
-    stack = provision("sage")
-    stack.up()
+def test_a_field_that_somebody_else_took_is_not_taken_back_silently(plane: Plane, standing: Standing) -> None:
+    stack = standing.stack
     plane.kubectl("-n", "sage-dev", "scale", "deployment", "monitoring-grafana", "--replicas=3")
-    assert stack.refresh().changed == {"sage-dev/Deployment/monitoring-grafana": "update: spec.replicas"}
+    assert stack.refresh().changed["sage-dev/Deployment/monitoring-grafana"] == "update: spec.replicas"
     with pytest.raises(EnvironmentFailed) as found:
         stack.up()
     assert "kubectl" in found.value.because
@@ -90,16 +91,15 @@ def test_a_field_that_somebody_else_took_is_not_taken_back_silently(plane: Plane
     plane.kubectl("-n", "sage-dev", "scale", "deployment", "monitoring-grafana", "--replicas=1")
 
 
-def test_every_change_is_on_the_timeline(provision: Provision, events: list[Event]) -> None:
-    up = provision("sage").up()
+def test_every_change_is_on_the_timeline(standing: Standing) -> None:
+    up, events = standing.up, standing.events
     begun = [event.data["object"] for event in events if event.name == "pulumi.begin"]
     done = [event.data["object"] for event in events if event.name == "pulumi.done"]
     assert sorted(begun) == sorted(done) == sorted(up.changed)
 
 
-def test_secrets_lie_nowhere_in_plain(provision: Provision) -> None:
-    stack = provision("sage")
-    stack.up()
+def test_secrets_lie_nowhere_in_plain(standing: Standing) -> None:
+    stack = standing.stack
     config = stack._open().get_all_config()
     values = [value.value for key, value in config.items() if key.endswith("-password")]
     assert len(values) == 2
@@ -116,13 +116,12 @@ def test_a_stack_that_breaks_the_policy_changes_nothing(
     monkeypatch.setattr("holdfast.infra.program.colored_service.image_of", lambda *args: "memory:latest")
     with pytest.raises(Refused, match="break the policy"):
         stack.up()
-    assert "sage-dev" not in plane.kubectl("get", "namespaces", "-o", "name")
+    assert "sage-staging" not in plane.kubectl("get", "namespaces", "-o", "name")
     monkeypatch.undo()
 
 
-def test_a_new_version_of_a_color_makes_new_immutable_configuration(plane: Plane, provision: Provision) -> None:
-    stack = provision("sage")
-    stack.up()
+def test_a_new_version_of_a_color_makes_new_immutable_configuration(plane: Plane, standing: Standing) -> None:
+    stack = standing.stack
     states: dict[str, dict[Color, ColorState]] = {
         "memory": {"blue": ColorState(version="2.0.0", replicas=1, config={"ttl_s": 5})}
     }
@@ -152,7 +151,7 @@ def killed_up(stack: Provisioner) -> list[str]:
     """SIGKILL a whole `up`, in a process group of its own, while objects are made; return what was pending."""
     argv = [sys.executable, "-P", "-c", CHILD, str(stack.home.root), msgspec.json.encode(stack.settings).decode()]
     child = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    state = where.folder(stack.home) / "state" / ".pulumi" / "stacks" / "holdfast" / "sage-dev.json"
+    state = where.folder(stack.home) / "state" / ".pulumi" / "stacks" / "holdfast" / "sage-staging.json"
     end = time.monotonic() + 60
     found: list[str] = []
     try:

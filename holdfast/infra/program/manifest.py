@@ -21,6 +21,8 @@ Manifest = dict[str, Any]
 RELEASE_OWNS = "holdfast/release-owns"
 """Annotation: paths (comma separated) that a release writes and that an `up` leaves alone."""
 SKIP_AWAIT = "pulumi.com/skipAwait"
+AWAITED = ("Deployment", "Job", "Service", "StatefulSet")
+"""Kinds that Pulumi waits for."""
 GRACE_MARGIN_S = 10
 
 
@@ -62,7 +64,7 @@ def thing(
     **body: Any,
 ) -> Manifest:
     """An object with name, namespace and labels."""
-    notes = {**(annotations or {}), **({} if place.wait else {SKIP_AWAIT: "true"})}
+    notes = {**(annotations or {}), **({SKIP_AWAIT: "true"} if kind in AWAITED and not place.wait else {})}
     metadata = {"name": name, "namespace": place.namespace, "labels": place.labels(part)}
     if notes:
         metadata["annotations"] = notes

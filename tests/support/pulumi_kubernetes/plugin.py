@@ -7,7 +7,9 @@ It proves the program, the engine and the API server's answers; it does not prov
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 import time
 
 from pulumi.provider.experimental import provider as sdk
@@ -121,5 +123,13 @@ def _title(asked: dict[str, object]) -> str:
     return "/".join([*([metadata["namespace"]] if "namespace" in metadata else []), str(metadata["name"])])
 
 
+def end_with_the_engine(engine: int) -> None:
+    """Leave when the process that started this one is gone; it may have had no time to say so."""
+    while os.getppid() == engine:
+        time.sleep(0.5)
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_the_engine, args=(os.getppid(),), daemon=True).start()
     main(sys.argv[1:], VERSION, StandIn())
