@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from typing import Any
 
 import msgspec
 
@@ -77,4 +76,3 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     units: dict[str, Kept] = {}
     pid: int = 0
     owner: int | None = None
-    extra: dict[str, Any] = {}
