@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.control_plane import control_plane
 from support.kubectl import Kubectl
-from support.pulumi_kubernetes.install import official, stand_in, which
+from support.pulumi_kubernetes.install import stand_in, which
 from support.stack import ROOT
 
 from holdfast.infra.automation.settings import Settings
@@ -19,6 +19,7 @@ from holdfast.infra.automation.verbs import Changes, Provisioner
 from holdfast.infra.home import home_at
 from holdfast.infra.program.model import EnvironmentName
 from holdfast.infra.stack import load_stack
+from holdfast.infra.targets.cluster.access import official_plugin
 from holdfast.infra.targets.cluster.local.programs import build_tool
 from holdfast.timeline import Event, Timeline
 
@@ -34,7 +35,7 @@ class Plane(NamedTuple):
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     folder = tmp_path_factory.mktemp("plane")
-    has_own = official(Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")))
+    has_own = official_plugin()
     plugins = "" if has_own else str(stand_in(folder / "plugins"))
     if not shutil.which("pulumi"):
         os.environ["PATH"] = os.pathsep.join([str(build_tool(ROOT, "pulumi", print)), os.environ["PATH"]])

@@ -23,7 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     the home, readable by its owner alone) or any URL that Pulumi takes (awskms://, gcpkms://, hashivault://…).
     `wait`: whether an `up` waits until everything is ready. `desired`: which colors should exist; None: where a stack
     begins.
-    `kubeconfig`: a path; empty: KUBECONFIG, else ~/.kube/config. `plugins`: a folder to look for plugins in first.
+    `kubeconfig`: a path, or several as KUBECONFIG has them; empty: KUBECONFIG, else ~/.kube/config. `plugins`: a
+    folder to look for plugins in first.
     """
 
     environment: EnvironmentName = "dev"
@@ -58,13 +59,18 @@ def environment(settings: Settings, home: Home) -> dict[str, str]:
         "NO_COLOR": "1",
     }
     if settings.kubeconfig:
-        found["KUBECONFIG"] = str(Path(settings.kubeconfig).resolve())
+        found["KUBECONFIG"] = os.pathsep.join(str(Path(path).resolve()) for path in _paths(settings.kubeconfig))
     if settings.plugins:
         found["PATH"] = os.pathsep.join([settings.plugins, os.environ.get("PATH", "")])
         found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     if settings.secrets_provider == PASSPHRASE and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         found["PULUMI_CONFIG_PASSPHRASE"] = os.environ.get("PULUMI_CONFIG_PASSPHRASE") or passphrase(home)
     return found
+
+
+def _paths(kubeconfig: str) -> list[str]:
+    """KUBECONFIG may name several files."""
+    return [path for path in kubeconfig.split(os.pathsep) if path]
 
 
 def passphrase(home: Home) -> str:
