@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,18 @@ class Provisioner:
         self._refused: HoldfastError | None = None
         self.name = f"{stack.name}-{settings.environment}"
 
-    def up(self, *, refresh: bool = False) -> Changes:
-        """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses."""
+    def up(self, *, refresh: bool = False, only: Sequence[str] = ()) -> Changes:
+        """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses.
+
+        `only`: URNs, with * and **, of the objects that may change; all where none is named.
+        """
         repaired = self.repair()
-        return self._do("up", lambda stack, listen: stack.up(on_event=listen, refresh=refresh, color="never"), repaired)
+        targets = list(only) or None
+        return self._do(
+            "up",
+            lambda stack, listen: stack.up(on_event=listen, refresh=refresh, target=targets, color="never"),
+            repaired,
+        )
 
     def preview(self) -> Changes:
         """What `up` would do; nothing is changed."""

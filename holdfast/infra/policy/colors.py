@@ -1,7 +1,7 @@
 """The two colors of a service differ in what a release changes, and in nothing else: what was proven is what serves.
 
-Allowed: name, color and version labels, size, the image of the service itself, the color and version in its variables,
-and which ConfigMap and Secret are its own. The key by which colors belong together is (namespace, name label).
+Allowed: name, color and version labels, size, image and command of the service itself, the color and version in its
+variables, and which ConfigMap and Secret are its own. The key by which colors belong together is (namespace, name label).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def neutral(deployment: Manifest) -> Any:
     spec["replicas"] = 0
     for container in spec["template"]["spec"]["containers"]:
         if container["name"] == service:
-            container["image"] = "IMAGE"
+            container |= {"image": "IMAGE", "command": "COMMAND"}
         for variable in container.get("env") or []:
             if variable.get("value") in (color, version):
                 variable["value"] = "COLOR OR VERSION"

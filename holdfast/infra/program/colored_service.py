@@ -84,7 +84,7 @@ def color_manifests(
         _pod(name, color, stack, place, state, env, config),
         replicas=state.replicas if not place.one else min(1, state.replicas),
         labels=labels,
-        annotations={m.RELEASE_OWNS: "spec.replicas"},
+        annotations={m.RELEASE_OWNS: "spec.replicas", m.SKIP_AWAIT: "true"},  # a release waits for it, and says why not
     )
     budget = m.disruption_budget(f"{name}-{color}", place, name, labels)
     return [
@@ -121,9 +121,9 @@ def _pod(
         image_of(name, stack, state),
         place,
         plan.resources,
-        probe=m.http(service.ready.path, probed),
+        probe=m.http(plan.ready or service.ready.path, probed),
         live=m.http(plan.live, probed),
-        command=plan.command,
+        command=state.command or plan.command,
         env=env,
         ports=ports(service, plan),
         mounts={CONFIG: "config", **socket, **writable},

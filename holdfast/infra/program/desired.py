@@ -12,18 +12,27 @@ from holdfast.infra.target import RouteTable
 
 
 class ColorState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A color of a service: the release's version and image (empty: the plan's with {version}), size and config."""
+    """A color of a service: the release's version and image (empty: the plan's with {version}), size and config.
+
+    `command`: the release's own; empty: the plan's. `digest` names the release for certain; empty: nobody released it.
+    """
 
     version: str
     replicas: int
     image: str = ""
     config: dict[str, Any] = {}
+    command: list[str] = []
+    digest: str = ""
+
+
+Colors = dict[str, dict[Color, ColorState]]
+"""Service → color → what it runs."""
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Service → color → state, and the route table in force when the edge is made for the first time."""
 
-    colors: dict[str, dict[Color, ColorState]] = {}
+    colors: Colors = {}
     table: RouteTable = RouteTable()
 
     def live(self, service: str) -> Color:
@@ -37,7 +46,7 @@ def first(stack: Stack) -> Desired:
     cluster = cluster_of(stack)
     if not cluster.version:
         return Desired()
-    colors: dict[str, dict[Color, ColorState]] = {
+    colors: Colors = {
         name: {"blue": ColorState(version=cluster.version, replicas=service.replicas)}
         for name, service in stack.services.items()
     }

@@ -44,6 +44,10 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `prestop_s`: how long a pod goes on serving after it was told to end, so that every node and edge has heard of it:
     twice the measured propagation p99, 5 s at least, 10 s behind an edge that finds pods by DNS. `longest_s`: the
     longest request; the grace period is the sum and a margin.
+    `ready`: the path of the kubelet's readiness probe, the stack's own where it is empty. A service that answers its
+    own readiness with no while it drains names another one here: a held color must stay among the endpoints, or the
+    way back would have nowhere to lead. `start_s`: how long a color may take until all its pods are ready.
+    `drain` and `undrain` are commands that are run in each container; empty where a service cannot be told.
     `writable` are folders that the service writes to; `socket` is a Unix socket that it shares with its companions.
     """
 
@@ -57,6 +61,10 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     longest_s: int = 30
     uid: int = 10001
     live: str = "/healthz"
+    ready: str = ""
+    start_s: float = 60.0
+    drain: tuple[str, ...] = ("/bin/sh", "-c", "kill -USR1 1")
+    undrain: tuple[str, ...] = ("/bin/sh", "-c", "kill -USR2 1")
     writable: tuple[str, ...] = ("/tmp",)  # noqa: S108 - the folder inside of the container, a volume of its own
     config: dict[str, Any] = {}
     secrets: list[str] = []
