@@ -1,7 +1,7 @@
 """The two colors of a service differ in what a release changes, and in nothing else: what was proven is what serves.
 
 Allowed: name, color and version labels, size, image and command of the service itself, the color and version in its
-variables, and which ConfigMap and Secret are its own. The key by which colors belong together is (namespace, name label).
+variables, and which ConfigMap and Secret are its own. Colors belong together by their key (namespace, name label).
 """
 
 from __future__ import annotations
