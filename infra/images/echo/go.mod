@@ -1,0 +1,3 @@
+module holdfast/echo
+
+go 1.25.0
