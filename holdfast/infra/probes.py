@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 
 import msgspec
@@ -11,10 +12,11 @@ from holdfast.infra.edge.routes import COLOR_HEADER
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Status (0: no answer), body, and the reason when there was no answer."""
+    """Status (0: no answer), body, headers by their names in lower case, and the reason when there was no answer."""
 
     status: int
     body: str = ""
+    headers: dict[str, str] = {}
     reason: str = ""
 
 
@@ -26,11 +28,21 @@ def http_get(
     try:
         connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()
-        return HttpAnswer(status=response.status, body=response.read().decode(errors="replace"))
+        said = {name.lower(): value for name, value in response.getheaders()}
+        return HttpAnswer(status=response.status, body=response.read().decode(errors="replace"), headers=said)
     except (OSError, http.client.HTTPException) as error:
         return HttpAnswer(status=0, reason=str(error) or type(error).__name__)
     finally:
         connection.close()
+
+
+IN_FLIGHT = re.compile(r"^service_in_flight(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
+
+
+def in_flight(host: str, port: int) -> int:
+    """The gauge `service_in_flight` of an instance; 0 when it does not answer."""
+    found = IN_FLIGHT.search(http_get(host, port, "/metrics", timeout=0.5).body)
+    return int(float(found[1])) if found else 0
 
 
 def edge_color(host: str, port: int, path: str) -> str:
@@ -38,15 +50,8 @@ def edge_color(host: str, port: int, path: str) -> str:
 
     Envoy writes the header also into answers of its own, as when it reaches no instance of that color.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=1.0)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return (response.getheader(COLOR_HEADER) or "") if response.status < 500 else ""
-    except (OSError, http.client.HTTPException):
-        return ""
-    finally:
-        connection.close()
+    answer = http_get(host, port, path)
+    return answer.headers.get(COLOR_HEADER, "") if 0 < answer.status < 500 else ""
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from holdfast.infra.home import Home
 from holdfast.infra.release import Release
-from holdfast.infra.stack import Color
+from holdfast.infra.stack import Color, Stack
 
 Placement = Mapping[str, Color]
 """Which color of which service: {"gateway": "green", "engine": "green"}."""
@@ -79,6 +81,9 @@ class Target(Protocol):
     Each may be repeated: a step that was cut off by a kill runs again.
     """
 
+    stack: Stack
+    home: Home
+
     def start(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
         """Have `sizes[service]` instances of the release run in the placed colors. They get no traffic by it."""
         ...
@@ -127,6 +132,18 @@ class Target(Protocol):
         """Where clients send requests."""
         ...
 
+    def preview_url(self, placement: Placement) -> str:
+        """Where requests with the preview header reach these colors."""
+        ...
+
+    def answers(self, service: str, color: str) -> tuple[int, int] | None:
+        """How many answers the edge has counted for a color: all, and those with a 5xx status; None: nobody counts."""
+        ...
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a PostgreSQL store for holdfast itself."""
+        ...
+
     def fence(self, token: int) -> None:
         """Carry this fencing token in every change from now on."""
         ...
@@ -167,5 +184,35 @@ class CanKill(Protocol):
     """A target that can kill an instance."""
 
     def kill(self, instance: str) -> None:
-        """SIGKILL; whoever watches the instance starts it again."""
+        """SIGKILL; whoever watches the instance starts it again, or another in its place."""
+        ...
+
+    def successor(self, killed: Address) -> Address | None:
+        """Where the instance runs that came in the place of a killed one; None before there is one."""
+        ...
+
+
+@runtime_checkable
+class CanLock(Protocol):
+    """A target that operators on other machines share: it has a lock of its own, and says what is open elsewhere."""
+
+    def lock(self, holder: str, newer_than: int) -> AbstractContextManager[int]:
+        """Hold the lock; gives a fencing token higher than any before it and than `newer_than`. Raises Refused."""
+        ...
+
+    def note(self, operation: str) -> None:
+        """Say for all to see which operation is open, and where its journal is; empty: none is."""
+        ...
+
+    def noted(self) -> str:
+        """What was said last."""
+        ...
+
+
+@runtime_checkable
+class CanDrift(Protocol):
+    """A target whose routes somebody else could change by hand."""
+
+    def drift(self) -> list[str]:
+        """What differs from the route table in force, in words that name it."""
         ...

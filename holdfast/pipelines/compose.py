@@ -14,7 +14,7 @@ from holdfast.infra.bluegreen.ports import Ports
 from holdfast.infra.effects import read_effects
 from holdfast.infra.home import Home
 from holdfast.infra.stack import Stack, load_stack
-from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.infra.target import Target
 from holdfast.journal import Journal
 from holdfast.ledger import Effect
 from holdfast.migrations.schema import AlembicSchema
@@ -47,14 +47,14 @@ class EffectSource:
     """Reads the effects of a stack; None where the stack names no query."""
 
     stack: Stack
-    target: LocalTarget
+    target: Target
 
     def read(self, prefix: str) -> list[Effect] | None:
         """The effects of requests whose id begins with `prefix`. Raises EnvironmentFailed without an answer."""
         effects = self.stack.effects
         if effects is None:
             return None
-        return read_effects(effects, self.target.provision.store_dsn(effects.store), prefix)
+        return read_effects(effects, self.target.store_dsn(effects.store), prefix)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def keep_stack(file: StackFile, home: Home) -> None:
     replace_file(home.state / KEPT_STACK, str(file.path).encode())
 
 
-def open_desk(file: StackFile, target: LocalTarget, run: Run) -> Desk:
+def open_desk(file: StackFile, target: Target, run: Run) -> Desk:
     """The release desk of a stack; what it does is recorded in `run`."""
     stack = target.stack
     traffic = ReleaseTraffic(stack, target, run, EffectSource(stack, target).read)
@@ -124,7 +124,7 @@ class SchemaOf:
     """The schema window of a stack, opened when it is asked: a rollback asks nothing of it."""
 
     file: StackFile
-    target: LocalTarget
+    target: Target
 
     def current(self) -> str | None:
         """The database's revision."""
@@ -148,4 +148,4 @@ class SchemaOf:
         if migrations is None:
             return NoSchema()
         folder = self.file.folder(migrations.folder)
-        return AlembicSchema(folder, self.target.provision.store_dsn(migrations.store))
+        return AlembicSchema(folder, self.target.store_dsn(migrations.store))

@@ -10,8 +10,7 @@ import msgspec
 from holdfast.infra.edge.routes import PREVIEW, PREVIEW_HEADER
 from holdfast.infra.probes import http_get
 from holdfast.infra.stack import Stack
-from holdfast.infra.target import Placement
-from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.infra.target import Placement, Target
 from holdfast.ledger import ACKNOWLEDGED, Effect, Request, reconcile
 from holdfast.load.gates import ErrorRatio, Latency, NothingLost
 from holdfast.load.probe import probe
@@ -29,17 +28,19 @@ class ReleaseTraffic:
     """The release's own requests. Each probe is a stream of its own in the run's ledger."""
 
     stack: Stack
-    target: LocalTarget
+    target: Target
     run: Run
     effects: Callable[[str], list[Effect] | None]
     streams: list[str] = field(default_factory=list)
 
-    def offer(self, kind: str, profile: str, seconds: float | None, headers: dict[str, str]) -> History:
-        """Send a profile's requests through the edge and return what was recorded of them."""
+    def offer(
+        self, kind: str, profile: str, seconds: float | None, headers: dict[str, str], url: str = ""
+    ) -> History:
+        """Send a profile's requests (to the edge, where no URL is named) and return what was recorded of them."""
         stream = f"{kind}{sum(name.startswith(kind) for name in self.streams) + 1}-{self.run.info.seed % 1000}"
         wanted = load_profile(profile)
         self.streams.append(stream)
-        requests = probe(self.target.edge_url(), wanted, self.run, stream, headers, seconds or wanted.seconds)
+        requests = probe(url or self.target.edge_url(), wanted, self.run, stream, headers, seconds or wanted.seconds)
         return self.history(requests)
 
     def history(self, requests: Sequence[Request]) -> History:
@@ -77,7 +78,7 @@ class IdleGate:
         """Judge the idle color."""
         traffic, rules = self.traffic, self.traffic.stack.release
         headers = {PREVIEW_HEADER: PREVIEW}
-        history = traffic.offer("gate", rules.gate, None, headers)
+        history = traffic.offer("gate", rules.gate, None, headers, traffic.target.preview_url(placement))
         return [
             healthy(traffic, placement),
             right_color(history, placement.get(traffic.stack.edge.service, "")),
@@ -87,7 +88,7 @@ class IdleGate:
 
 @dataclass
 class LiveWatch:
-    """After the switch: synthetic users through the edge, and all answers that the edge counted for the new color."""
+    """After the switch: synthetic users through the edge, and all answers that an edge counted for the new color."""
 
     traffic: ReleaseTraffic
 
@@ -99,9 +100,9 @@ class LiveWatch:
         before = traffic.target.answers(service, color)
         history = traffic.offer("watch", rules.watch, watch_seconds(rules.watch, rules.watch_s, share), {})
         after = traffic.target.answers(service, color)
-        counted = (after[0] - before[0], after[1] - before[1])
+        counted = (after[0] - before[0], after[1] - before[1]) if before and after else None
         return [
-            live_errors(counted, color, rules.max_error_ratio),
+            *([live_errors(counted, color, rules.max_error_ratio)] if counted else []),
             *(judge_safely(gate, history) for gate in traffic.rules()),
         ]
 

@@ -145,7 +145,7 @@ def test_traffic_goes_on_while_an_instance_is_killed(stack: Sparkle) -> None:
             if number == 20:
                 stack.target.kill(instance)
             assert client.get("/v1/whoami").status_code == 200
-    wait_until(lambda: stack.target.restarted(instance), f"{instance} was started again")
+    wait_until(lambda: stack.target.successor(address), f"{instance} was started again")
 
     def ready() -> bool:
         try:

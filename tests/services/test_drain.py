@@ -26,10 +26,11 @@ def checks(service: services.Service) -> dict[str, bool]:
 
 def test_a_draining_gateway_still_answers_and_announces_the_close(leaving: services.Service) -> None:
     with httpx.Client(base_url=leaving.url) as client:
-        assert "connection" not in client.get("/v1/whoami").headers
+        first = client.get("/v1/whoami").headers
+        assert ("connection" not in first, first["x-holdfast-color"]) == (True, "blue")
         leaving.child.send(signal.SIGUSR1)
         services.wait_until(lambda: not leaving.ready(), "not ready")
-        for path in ("/v1/whoami", "/healthz", "/metrics"):
+        for path in ("/v1/whoami", "/healthz", "/servingz", "/metrics"):
             answer = client.get(path)
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert client.post("/v1/chat", json={"message": "still there?"}).status_code == 200

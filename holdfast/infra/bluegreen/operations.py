@@ -12,6 +12,7 @@ import msgspec
 from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused, UsageError
 from holdfast.infra.bluegreen.context import Context, Plan, old_colors, opposite
 from holdfast.infra.bluegreen.gradual import with_shares
+from holdfast.infra.bluegreen.lock import locked, note, open_elsewhere
 from holdfast.infra.bluegreen.page import said
 from holdfast.infra.bluegreen.planning import Planner
 from holdfast.infra.bluegreen.ports import Ports
@@ -22,7 +23,7 @@ from holdfast.infra.bluegreen.steps import keep_serving, secure
 from holdfast.infra.home import Home
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
-from holdfast.infra.target import Target
+from holdfast.infra.target import CanDrift, Target
 from holdfast.journal import Journal, Mark, Operation, Step, back, nothing, walk
 from holdfast.timeline import Timeline
 
@@ -81,8 +82,8 @@ class Desk:
             plan = self.planner.plan(release, services, hold_s=hold_s, shares=shares)
             if not plan.placement:
                 return Result(operation="", state="already live", version=version, placement={})
-            operation = self.journal.begin("deploy", msgspec.to_builtins(plan))
-            return self._run(operation, until=until)
+            self._refuse_drift()
+            return self._run(self._begin("deploy", plan), until=until)
 
     def rollback(self) -> Result:
         """Bring the traffic back to the color it came from: one write, gated by nothing."""
@@ -107,7 +108,7 @@ class Desk:
                 previous_version=plan.version,
                 closes=operation.name,
             )
-            return self._run(self.journal.begin("rollback", msgspec.to_builtins(undo)))
+            return self._run(self._begin("rollback", undo))
 
     def promote(self) -> Result:
         """End the hold window now: the old color is retired, and with it the way back."""
@@ -123,7 +124,7 @@ class Desk:
 
     def abort(self, *, set_aside: bool = False) -> Result:
         """Undo the open operation. `set_aside`: put journal files that cannot be read aside first."""
-        with self._lock("holdfast abort"):
+        with self._lock("holdfast abort", take_over=set_aside):
             if set_aside:
                 return self._set_aside()
             operation = self.journal.open_operation()
@@ -161,9 +162,24 @@ class Desk:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _lock(self, holder: str) -> AbstractContextManager[int]:
+    def _lock(self, holder: str, *, take_over: bool = False) -> AbstractContextManager[int]:
         """The lock, under a token that is newer than that of the routes in force."""
-        return self.journal.lock(holder, newer_than=self.target.live().token)
+        return locked(self.journal, self.target, holder, take_over=take_over)
+
+    def _begin(self, kind: str, plan: Plan) -> Operation:
+        operation = self.journal.begin(kind, msgspec.to_builtins(plan))
+        note(self.target, operation)
+        return operation
+
+    def _refuse_drift(self) -> None:
+        """A release starts from what the last one left; what somebody changed by hand is not overwritten silently."""
+        found = self.target.drift() if isinstance(self.target, CanDrift) else []
+        if found:
+            raise Refused(
+                "the routes were changed by hand",
+                because="; ".join(found),
+                way_out="put that back as it was (kubectl edit), then this again; `holdfast status` shows it too",
+            )
 
     def _check(self, release: Release, services: Sequence[str], shares: Sequence[int]) -> None:
         """Raise Refused or UsageError for a release that could not be carried out; changes nothing."""
@@ -311,11 +327,11 @@ class Desk:
 
     def _set_aside(self) -> Result:
         """Give all traffic to the color that has most of it, stop the other, and start a fresh journal."""
-        aside = self.journal.set_corrupt_aside()
-        if not aside:
+        aside, elsewhere = self.journal.set_corrupt_aside(), open_elsewhere(self.target)
+        if not aside and not elsewhere:
             raise Refused(
                 "there is nothing to set aside",
-                because="every file of the journal can be read",
+                because="every file of the journal can be read, and no operation is open in another home",
                 way_out="`holdfast abort` undoes what is open",
             )
         table, live = self.target.live(), self.planner.live()
@@ -326,7 +342,8 @@ class Desk:
             for one in idle:
                 self.target.stop({name: one})
         keep_serving(self.target, live)
-        self.timeline.point("note", text=f"set aside: {', '.join(path.name for path in aside) or 'nothing'}")
+        put = [path.name for path in aside] + ([elsewhere] if elsewhere else [])
+        self.timeline.point("note", text=f"set aside: {', '.join(put)}")
         return Result(operation="", state="set aside", version="", placement={})
 
     def _nothing_to_roll_back_to(self, because: str) -> Refused:

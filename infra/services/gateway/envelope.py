@@ -25,6 +25,7 @@ class Envelope:
         self._who = [
             (b"x-service-instance", identity.instance.encode()),
             (b"x-service-version", identity.version.encode()),
+            (b"x-holdfast-color", identity.color.encode()),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -149,7 +149,7 @@ class Api:
         more: dict[str, str] = {"container": container} if container else {}
         try:
             socket = stream.stream(
-                client.CoreV1Api(self._client.stream).connect_get_namespaced_pod_exec,
+                client.CoreV1Api(self._client.own()).connect_get_namespaced_pod_exec,
                 pod,
                 self.namespace,
                 command=list(argv),
@@ -206,13 +206,19 @@ class _Connection:
     def __init__(self, config: Any) -> None:
         from kubernetes import client
 
+        self._config = config
         self._plain = client.ApiClient(config)
-        self.stream = client.ApiClient(config)
-        """A client of its own: the library makes WebSockets by changing the client's methods meanwhile."""
+
+    def own(self) -> Any:
+        """A client for one call: the library makes WebSockets by changing the client's methods meanwhile."""
+        from kubernetes import client
+
+        return client.ApiClient(self._config)
 
     def send(self, method: str, path: str, query: Mapping[str, str], body: Any, content: str) -> tuple[int, bytes]:
         """Status and body. Raises OSError when there was no answer."""
         import urllib3.exceptions
+        from kubernetes import client
 
         headers = {"Accept": "application/json, */*", "Content-Type": content or "application/json"}
         asked = self._plain.param_serialize(
@@ -227,7 +233,7 @@ class _Connection:
             response = self._plain.call_api(*asked, _request_timeout=(3.0, ANSWER_S))
             data: bytes = response.read() or b""  # type: ignore[no-untyped-call]
             return response.status, data
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, client.ApiException) as error:  # the latter: cut off in the TLS handshake
             raise OSError(_reason(error)) from error
 
 

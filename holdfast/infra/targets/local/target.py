@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from holdfast.durable import replace_file
 from holdfast.errors import EnvironmentFailed, GateFailed, HoldfastError, Refused
 from holdfast.infra.edge.routes import cluster_name, read_table, route_file
 from holdfast.infra.home import Home
-from holdfast.infra.probes import edge_color, http_get
+from holdfast.infra.probes import edge_color, http_get, in_flight
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import COLORS, Color, Stack
 from holdfast.infra.supervisor.client import SupervisorClient
@@ -27,8 +26,6 @@ from holdfast.infra.targets.local.instances import instance_names, instance_unit
 from holdfast.infra.targets.local.ports import HOST
 from holdfast.infra.targets.local.provision import Provision
 from holdfast.infra.targets.local.state import BEGIN_ANEW, read_state
-
-IN_FLIGHT = re.compile(r"^service_in_flight(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,13 +198,17 @@ class LocalTarget:
         """Ask the edge on a connection of its own."""
         return edge_color(HOST, self.provision.port("edge"), self.stack.release.health.path)
 
-    def answers(self, service: str, color: str) -> tuple[int, int]:
+    def answers(self, service: str, color: str) -> tuple[int, int] | None:
         """How many answers Envoy has counted for a color since it started: all, and those with a 5xx status."""
         name = cluster_name(service, color)
         answer = http_get(HOST, self.provision.port("edge-admin"), f"/stats?filter=^cluster.{name}.upstream_rq_")
         counted = dict(line.split(": ", 1) for line in answer.body.splitlines() if ": " in line)
         prefix = f"cluster.{name}.upstream_rq_"
         return int(counted.get(f"{prefix}completed", 0)), int(counted.get(f"{prefix}5xx", 0))
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a PostgreSQL store for holdfast itself: direct, not through a link."""
+        return self.provision.store_dsn(store)
 
     def fence(self, token: int) -> None:
         """The supervisor refuses calls under an older token from now on."""
@@ -216,6 +217,10 @@ class LocalTarget:
     def edge_url(self) -> str:
         """Where clients send requests: the edge, or what serves the link to it."""
         return f"http://{self.provision.edge_address()}"
+
+    def preview_url(self, placement: Placement) -> str:
+        """The edge: the preview header leads to these colors."""
+        return self.edge_url()
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 
@@ -229,12 +234,7 @@ class LocalTarget:
 
     def in_flight(self, placement: Placement) -> int:
         """Sum the gauge `service_in_flight` over the instances that answer."""
-        total = 0.0
-        for address in self.addresses(placement):
-            answer = http_get(address.host, address.probe_port, "/metrics", timeout=0.5)
-            found = IN_FLIGHT.search(answer.body)
-            total += float(found[1]) if found else 0.0
-        return int(total)
+        return sum(in_flight(address.host, address.probe_port) for address in self.addresses(placement))
 
     def hold(self, placement: Placement, until: float | None) -> None:
         """Let the supervisor end the instances at `until`, whoever runs then."""
@@ -258,10 +258,10 @@ class LocalTarget:
         """SIGKILL an instance, a store or the edge; the supervisor starts it again."""
         self.supervisor.signal([instance], signal.SIGKILL)
 
-    def restarted(self, instance: str) -> bool:
-        """Whether the supervisor has started it again, and it runs."""
-        kept = self.supervisor.units().get(instance)
-        return kept is not None and kept.restarts > 0 and kept.alive()
+    def successor(self, killed: Address) -> Address | None:
+        """The instance itself, once the supervisor has started it again."""
+        kept = self.supervisor.units().get(killed.instance)
+        return killed if kept is not None and kept.restarts > 0 and kept.alive() else None
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

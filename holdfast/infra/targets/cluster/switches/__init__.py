@@ -1,0 +1,1 @@
+"""How the traffic moves on a cluster: one file a kind, each with the same words."""
