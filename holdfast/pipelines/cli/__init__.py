@@ -37,6 +37,8 @@ COMMANDS = {
     "resume": "holdfast.pipelines.cli.resume:resume",
     "history": "holdfast.pipelines.cli.history:history",
     "verify": "holdfast.pipelines.cli.verify:verify",
+    "backup": "holdfast.pipelines.cli.backup:backup",
+    "restore": "holdfast.pipelines.cli.restore:restore",
     "report": "holdfast.pipelines.cli.report:report",
     "completion": "holdfast.pipelines.cli.completion:completion",
 }
@@ -53,6 +55,8 @@ HELP = {
     "resume": "Go on with an operation that was paused or cut off.",
     "history": "List the operations, newest last.",
     "verify": "Release, load, faults, rollback, reconciliation: one verdict.",
+    "backup": "Back up every store of the stack, or list the backups.",
+    "restore": "Restore a backup into a new home, or in place.",
     "report": "Show or judge again what a run recorded.",
     "completion": "Print the shell completion script.",
 }

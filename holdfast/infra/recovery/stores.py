@@ -1,0 +1,48 @@
+"""Where the stores of a stack are reached, on whichever target it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from holdfast.infra.stack import Stack
+
+
+class Stores(Protocol):
+    """Gives the URLs of stores, with their passwords: for environments and clients, never for argv or a log."""
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a PostgreSQL store."""
+        ...
+
+    def store_url(self, store: str) -> str:
+        """The URL of a Redis store."""
+        ...
+
+
+class AnyStore(Protocol):
+    """What tells the URL of any store, as the provision of the local target does."""
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a store of whichever kind."""
+        ...
+
+
+@dataclass(frozen=True)
+class OwnStores:
+    """The stores of a stack on this machine."""
+
+    provision: AnyStore
+
+    def store_dsn(self, store: str) -> str:
+        """The URL of a PostgreSQL store."""
+        return self.provision.store_dsn(store)
+
+    def store_url(self, store: str) -> str:
+        """The URL of a Redis store."""
+        return self.provision.store_dsn(store)
+
+
+def stores_of(stack: Stack, kind: str) -> list[str]:
+    """The names of the stores of a kind, in the order of the stack's YAML."""
+    return [name for name, store in stack.stores.items() if store.kind == kind]

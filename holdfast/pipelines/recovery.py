@@ -1,0 +1,254 @@
+"""backup, restore: the commands of disaster recovery, as functions."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from holdfast.children import tagged
+from holdfast.errors import Refused, UsageError
+from holdfast.infra.bluegreen.page import said
+from holdfast.infra.home import Home, home_at
+from holdfast.infra.recovery.backup import Say, prune, take_backup
+from holdfast.infra.recovery.context import HERE
+from holdfast.infra.recovery.desk import Restored, RestoreDesk
+from holdfast.infra.recovery.manifest import Backup, find_backup, list_backups
+from holdfast.infra.recovery.stores import OwnStores
+from holdfast.infra.release import Release
+from holdfast.infra.supervisor.unit import STACK_TAG
+from holdfast.infra.targets.local.target import LocalTarget
+from holdfast.journal import Journal, nothing
+from holdfast.migrations.schema import AlembicSchema
+from holdfast.pipelines.compose import StackFile, find_stack, keep_stack
+from holdfast.pipelines.progress import Progress
+from holdfast.pipelines.recovery_gates import judge_restore
+from holdfast.pipelines.reports import write_run_report
+from holdfast.run import Run, open_run
+from holdfast.timeline import read_events
+
+BACKUPS = "backups"
+
+
+class BackupLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup in a list. `at` is the instant that a restore goes back to (Unix seconds), `size` bytes."""
+
+    id: str
+    stack: str
+    target: str
+    at: float
+    seconds: float
+    size: int
+    rows: int
+    keys: int
+    revision: str
+    path: str
+
+
+class RestoreDone(msgspec.Struct, frozen=True, kw_only=True):
+    """How a restore ended, how long it took, and where its evidence is."""
+
+    result: Restored
+    seconds: float
+    run: str
+    report: str
+
+
+def backup(
+    stack: str | None, home: str, *, to: str | None = None, keep: int | None = None, quiet: bool = False
+) -> tuple[BackupLine, list[str]]:
+    """Back the stores of a stack up; returns the backup and the ids of the old ones that were removed."""
+    if keep is not None and keep < 1:
+        raise UsageError("--keep must be at least 1", because="a backup was just asked for", way_out="--keep 7")
+    target = running_target(stack, home)
+    folder = backups_folder(target.home, to)
+    taken = take_backup(target.stack, OwnStores(target.provision), folder, say=teller(quiet))
+    removed = prune(folder, keep, stack=target.stack.name) if keep else []
+    return describe(taken.backup), removed
+
+
+def backups(home: str, *, to: str | None = None) -> list[BackupLine]:
+    """The complete backups, oldest first."""
+    return [describe(found) for found in list_backups(backups_folder(home_at(home), to))]
+
+
+def restore(
+    stack: str | None, home: str, name: str, to: str, *, replace: bool = False, source: str | None = None,
+    quiet: bool = False,
+) -> RestoreDone:  # fmt: skip
+    """Restore a backup into a new home, or, with `replace`, in place of what is `here`."""
+    found = find_backup(name, backups_folder(home_at(home), source))
+    _refuse_unsaid(to, replace)
+    return _record(stack, home, f"restore {found.id}", to, lambda desk: desk.restore(found, to), quiet=quiet)
+
+
+def restore_verb(stack: str | None, home: str, verb: str, *, quiet: bool = False) -> RestoreDone:
+    """resume, undo or finish."""
+    verbs: dict[str, Callable[[RestoreDesk], Restored]] = {
+        "resume": RestoreDesk.resume,
+        "undo": RestoreDesk.undo,
+        "finish": RestoreDesk.finish,
+    }
+    folder = home_at(home).root / "recovery"
+    operation = Journal(folder).open_operation() if folder.exists() else None
+    to = str(operation.plan["to"]) if operation else ""
+    return _record(stack, home, f"restore --{verb}", to, verbs[verb], quiet=quiet)
+
+
+def restore_steps(
+    stack: str | None, home: str, name: str, to: str, *, source: str | None = None
+) -> list[tuple[str, str, str]]:
+    """The steps of a restore: name, what it does, how it is undone. Checks what can be checked; changes nothing."""
+    found = find_backup(name, backups_folder(home_at(home), source))
+    file, target = _target(stack, home, to)
+    with TemporaryDirectory(prefix="holdfast-") as folder:
+        run = open_run(Path(folder), command=f"restore {name} --dry-run", stack=target.stack.name)
+        try:
+            steps = _desk(file, target, run).dry_run(found, to)
+        finally:
+            run.close()
+    return [(s.name, said(s.act.__doc__), "" if s.undo is nothing else said(s.undo.__doc__)) for s in steps]
+
+
+def backups_folder(home: Home, to: str | None) -> Path:
+    """Where backups lie: the folder that was named, else the home's own."""
+    return Path(to).resolve() if to else home.root / BACKUPS
+
+
+def describe(found: Backup) -> BackupLine:
+    """A backup as a line of a list."""
+    facts = [part.facts for part in found.manifest.stores.values()]
+    revisions = [revision for one in facts if (revision := getattr(one, "revision", None))]
+    return BackupLine(
+        id=found.id,
+        stack=found.manifest.stack,
+        target=found.manifest.target,
+        at=found.manifest.at,
+        seconds=found.manifest.ended - found.manifest.began,
+        size=found.manifest.size,
+        rows=sum(getattr(one, "rows", 0) for one in facts),
+        keys=sum(getattr(one, "keys", 0) + getattr(one, "expiring", 0) for one in facts),
+        revision=", ".join(revisions),
+        path=str(found.path),
+    )
+
+
+def running_target(stack: str | None, home: str) -> LocalTarget:
+    """The stack here, with its stores running. Raises Refused where one is not."""
+    at = home_at(home)
+    target = LocalTarget(find_stack(stack, at).read(), at)
+    runs = at.root.exists() and (target.supervisor.running() or any(tagged(STACK_TAG, str(at.root))))
+    if runs:
+        target.supervisor.ensure()
+    units = target.units() if runs else {}
+    away = [name for name in target.stack.stores if name not in units or not units[name].alive()]
+    if away:
+        raise Refused(
+            "the stores are not up",
+            because=f"these do not run: {', '.join(away)}",
+            way_out="holdfast up, then this again",
+        )
+    return target
+
+
+def teller(quiet: bool) -> Say:
+    """Progress on stderr, a line a message."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(f"{time.monotonic() - began:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    return say
+
+
+@dataclass
+class LiveSchema:
+    """Brings a database to the schema that the live release needs, by the stack's own migrations."""
+
+    file: StackFile
+    target: LocalTarget
+
+    def fit(self, dsn: str) -> None:
+        """Expand the database where the live release is newer; a database that is too new for it is refused."""
+        migrations, release = self.target.stack.migrations, self._live()
+        if migrations is None or release is None:
+            return
+        schema, tolerated = AlembicSchema(self.file.folder(migrations.folder), dsn), release.manifest.schema_range
+        schema.check(tolerated.oldest, tolerated.newest)
+        schema.expand(tolerated.newest)
+
+    def _live(self) -> Release | None:
+        service = self.target.stack.edge.service
+        color = self.target.live().live(service)
+        return self.target.release_in(service, color) if color else None
+
+
+def _refuse_unsaid(to: str, replace: bool) -> None:
+    """What replaces live data must say so, and what does not must not."""
+    if to == HERE and not replace:
+        raise Refused(
+            "a restore here replaces what is there now",
+            because="what was written after the backup would not be seen any more",
+            way_out="say so: --to here --replace (it is kept until `holdfast restore --finish`); or --to a new folder",
+        )
+    if replace and to != HERE:
+        raise UsageError(
+            "--replace goes with --to here", because=f"--to {to} is a new home", way_out="leave one of the two out"
+        )
+
+
+def _target(stack: str | None, home: str, to: str) -> tuple[StackFile, LocalTarget]:
+    """The stack here. A restore into a new home asks nothing of it, and works where it is lost."""
+    at = home_at(home)
+    file = find_stack(stack, at)
+    return file, running_target(stack, home) if to == HERE else LocalTarget(file.read(), at)
+
+
+def _desk(file: StackFile, target: LocalTarget, run: Run) -> RestoreDesk:
+    return RestoreDesk(
+        stack=target.stack,
+        home=target.home,
+        stores=OwnStores(target.provision),
+        timeline=run.timeline,
+        release_lock=Journal(target.home.journal).lock,
+        schema=LiveSchema(file, target),
+        remember=lambda home: keep_stack(file, home),
+    )
+
+
+def _record(
+    stack: str | None, home: str, command: str, to: str, act: Callable[[RestoreDesk], Restored], *, quiet: bool
+) -> RestoreDone:
+    """Run a restore as a run of its own, with a report whether it ends well or not."""
+    file, target = _target(stack, home, to)
+    began = time.monotonic()
+    with _run_of(target, command, quiet) as run:
+        result = act(_desk(file, target, run))
+        run.timeline.point("result", state=result.state, version=result.backup)
+    seconds = time.monotonic() - began
+    return RestoreDone(result=result, seconds=seconds, run=run.id, report=str(run.path / "report.html"))
+
+
+@contextmanager
+def _run_of(target: LocalTarget, command: str, quiet: bool) -> Iterator[Run]:
+    """A run with progress and, at its end, a report; a command that was refused before it did anything leaves none."""
+    fresh = not target.home.root.exists()
+    run = open_run(target.home.make().runs, command=command, stack=target.stack.name)
+    try:
+        with Progress(quiet=quiet) as progress:
+            run.timeline.listen(progress)
+            yield run
+    finally:
+        run.close()
+        if read_events(run.path / "timeline.jsonl"):
+            write_run_report(run.path, judge_restore)
+        else:
+            shutil.rmtree(target.home.root if fresh else run.path, ignore_errors=True)
