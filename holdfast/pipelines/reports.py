@@ -7,6 +7,7 @@ from pathlib import Path
 
 from holdfast.errors import UsageError
 from holdfast.infra.home import home_at
+from holdfast.pipelines.recovery_gates import judge_restore, restore_drill_report
 from holdfast.pipelines.verify_gates import judge_verify
 from holdfast.report.build import build_report
 from holdfast.report.model import Report
@@ -64,9 +65,19 @@ def judge_again(home: str, run: str | None) -> tuple[Report, Path]:
     """Judge a run from what it recorded and write its report anew."""
     path = _run_path(home, run)
     history = read_history(path)
-    judge = judge_verify if history.info.command.startswith("verify") else judge_release
-    report = build_report(history, judge(history))
+    report = _reporter(history.info.command)(history)
     return report, write_report(path, report)
+
+
+def _reporter(command: str) -> Callable[[History], Report]:
+    """Who makes the report of a run of this command."""
+    reporters: dict[str, Callable[[History], Report]] = {
+        "verify": lambda history: build_report(history, judge_verify(history)),
+        "restore": lambda history: build_report(history, judge_restore(history)),
+        "drill restore": restore_drill_report,
+    }
+    found = [reporter for begin, reporter in reporters.items() if command.startswith(begin)]
+    return found[0] if found else lambda history: build_report(history, judge_release(history))
 
 
 def _run_path(home: str, run: str | None) -> Path:

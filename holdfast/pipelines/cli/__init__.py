@@ -39,6 +39,7 @@ COMMANDS = {
     "verify": "holdfast.pipelines.cli.verify:verify",
     "backup": "holdfast.pipelines.cli.backup:backup",
     "restore": "holdfast.pipelines.cli.restore:restore",
+    "drill": "holdfast.pipelines.cli.drill:drill",
     "report": "holdfast.pipelines.cli.report:report",
     "completion": "holdfast.pipelines.cli.completion:completion",
 }
@@ -57,6 +58,7 @@ HELP = {
     "verify": "Release, load, faults, rollback, reconciliation: one verdict.",
     "backup": "Back up every store of the stack, or list the backups.",
     "restore": "Restore a backup into a new home, or in place.",
+    "drill": "Prove that what is lost can be brought back: RPO, RTO, a verdict.",
     "report": "Show or judge again what a run recorded.",
     "completion": "Print the shell completion script.",
 }

@@ -1,0 +1,61 @@
+"""The drills of disaster recovery, as functions: each is a run with a report, and leaves nothing else behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import HoldfastError, UsageError
+from holdfast.infra.recovery.drill import DrillOptions, RestoreDrill
+from holdfast.infra.recovery.plants import PLANTS
+from holdfast.infra.recovery.stores import OwnStores
+from holdfast.journal import Journal
+from holdfast.pipelines.progress import Progress
+from holdfast.pipelines.recovery import running_target
+from holdfast.pipelines.recovery_gates import MAX_RPO_S, MAX_RTO_S, restore_drill_report
+from holdfast.report.model import Report
+from holdfast.report.write import write_report
+from holdfast.run import open_run, read_history
+
+
+@dataclass(frozen=True)
+class DrillLimits:
+    """What a drill must keep to, in seconds."""
+
+    rpo_s: float = MAX_RPO_S
+    rto_s: float = MAX_RTO_S
+
+
+def drill_restore(
+    stack: str | None, home: str, options: DrillOptions, limits: DrillLimits, *, quiet: bool = False
+) -> tuple[Report, Path]:
+    """Back the running stack up, restore it beside, compare. Returns the report and the path of its page."""
+    if options.plant and options.plant not in PLANTS:
+        raise UsageError(
+            f"there is no plant {options.plant}", because=f"known: {', '.join(PLANTS)}", way_out="name one of those"
+        )
+    target = running_target(stack, home)
+    with Journal(target.home.root / "recovery").lock("holdfast drill restore"):
+        run = open_run(target.home.runs, command=f"drill restore {options.plant}".strip(), stack=target.stack.name)
+        try:
+            with Progress(quiet=quiet) as progress:
+                run.timeline.listen(progress)
+                run.timeline.point("drill.limits", rpo_s=limits.rpo_s, rto_s=limits.rto_s)
+                RestoreDrill(
+                    stack=target.stack,
+                    stores=OwnStores(target.provision),
+                    timeline=run.timeline,
+                    folder=run.path,
+                    options=options,
+                ).carry_out()
+        except HoldfastError:
+            _write(run.path)
+            raise
+        finally:
+            run.close()
+    return _write(run.path)
+
+
+def _write(run: Path) -> tuple[Report, Path]:
+    report = restore_drill_report(read_history(run))
+    return report, write_report(run, report)
