@@ -20,8 +20,10 @@ from program.conftest import Plane, Provision, Standing
 from support import sample
 from support.istio import DEFINITIONS
 
+from holdfast.children import identify, tagged
 from holdfast.errors import EnvironmentFailed, Refused
 from holdfast.infra.automation import settings as where
+from holdfast.infra.automation.command import OWNER
 from holdfast.infra.automation.verbs import Provisioner
 from holdfast.infra.program.desired import ColorState, Desired
 from holdfast.infra.stack import Color
@@ -147,20 +149,26 @@ Provisioner(load_stack("sage"), home_at(sys.argv[1]), settings).up()
 """
 
 
-def killed_up(stack: Provisioner) -> list[str]:
-    """SIGKILL a whole `up`, in a process group of its own, while objects are made; return what was pending."""
+def killed_up(stack: Provisioner, *, pulumi_too: bool = True) -> list[str]:
+    """SIGKILL an `up` while objects are made, with all of Pulumi or without; return what was pending."""
     argv = [sys.executable, "-P", "-c", CHILD, str(stack.home.root), msgspec.json.encode(stack.settings).decode()]
     child = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     state = where.folder(stack.home) / "state" / ".pulumi" / "stacks" / "holdfast" / "sage-staging.json"
     end = time.monotonic() + 60
+    me = identify(child.pid)
+    assert me is not None
     found: list[str] = []
+    doomed = [me]
     try:
         while not found:
             assert time.monotonic() < end, "the up was over before it could be killed"
             assert child.poll() is None, "the up was over before it could be killed"
+            pulumi = tagged(OWNER, f"{me.pid}:{me.started}") if pulumi_too else ()
+            doomed = [*(identity for identity, _ in pulumi), me]
             found = pending_in(state)
     finally:
-        os.killpg(child.pid, signal.SIGKILL)
+        for identity in doomed:
+            identity.send(signal.SIGKILL)
         child.wait()
     return pending_in(state)
 
@@ -182,6 +190,16 @@ def test_an_up_that_was_killed_is_repaired_and_finished(provision: Provision, ev
     assert any(line.startswith("unlocked: process") for line in up.repaired)
     assert any("was cut off" in line for line in up.repaired)
     assert "pulumi.unlocked" in [event.name for event in events]
+    assert stack.up().none
+    assert stack.refresh().none
+
+
+def test_pulumi_without_its_command_is_ended_by_the_next_one(provision: Provision) -> None:
+    stack = provision("sage")
+    stack.preview()
+    killed_up(stack, pulumi_too=False)
+    up = stack.up()
+    assert any("whose command was killed" in line for line in up.repaired) or up.none
     assert stack.up().none
     assert stack.refresh().none
 

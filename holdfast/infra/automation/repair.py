@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from pulumi.automation import Stack
 
-from holdfast.children import identify
+from holdfast.children import Identity, end, identify
 from holdfast.errors import Refused
+from holdfast.infra.automation.command import GRACE_S, orphan
 from holdfast.timeline import Timeline
 
 
@@ -43,22 +45,36 @@ def ids(stack: Stack) -> list[tuple[str, str]]:
 
 
 def release_lost_lock(stack: Stack, state: Path | None, timeline: Timeline | None) -> list[str]:
-    """End locks whose holder, a process of this machine, is gone; returns their descriptions.
+    """End locks whose holder, a process of this machine, is gone; returns what was done.
 
-    Raises Refused for a lock of a process that runs, or of another machine: only a person can know whether it is lost.
+    A holder that runs on although its command was killed is ended first. Raises Refused for a lock of a command that
+    runs, or of another machine: only a person can know whether it is lost.
     """
     locks = _locks(state, stack) if state else []
-    for path, lock in locks:
-        if lock.get("hostname") not in (None, os.uname().nodename):
-            raise locked(stack, f"{path.name}: process {lock.get('pid')} on {lock.get('hostname')} has it")
-        if identify(int(lock.get("pid") or 0)) is not None:
-            raise locked(stack, f"process {lock.get('pid')} of this machine has it since {lock.get('timestamp')}")
+    gone = [_gone(stack, path, lock) for path, lock in locks]
     for path, _ in locks:
         path.unlink(missing_ok=True)
-    gone = [f"process {lock.get('pid')} since {lock.get('timestamp')}" for _, lock in locks]
     if gone and timeline:
         timeline.point("pulumi.unlocked", holders=gone)
     return gone
+
+
+def _gone(stack: Stack, path: Path, lock: dict[str, Any]) -> str:
+    """Be sure that a lock's holder is gone, and say who it was."""
+    pid, since = int(lock.get("pid") or 0), lock.get("timestamp")
+    if lock.get("hostname") not in (None, os.uname().nodename):
+        raise locked(stack, f"{path.name}: process {pid} on {lock.get('hostname')} has it")
+    holder = identify(pid)
+    if holder is None:
+        return f"process {pid} since {since}, which is gone"
+    if not orphan(holder):
+        raise locked(stack, f"process {pid} of this machine has it since {since}")
+    return _end_orphan(holder, str(since))
+
+
+def _end_orphan(holder: Identity, since: str) -> str:
+    ended = end(holder, grace=GRACE_S, number=signal.SIGINT)
+    return f"process {holder.pid} since {since}, whose command was killed, {'ended' if ended else 'was killed'}"
 
 
 def locked(stack: Stack, because: str) -> Refused:

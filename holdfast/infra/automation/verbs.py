@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import msgspec
 from pulumi import automation
 from pulumi.automation import errors
 
-from holdfast.errors import EnvironmentFailed, HoldfastError
+from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted
 from holdfast.infra.automation import repair
 from holdfast.infra.automation import settings as where
-from holdfast.infra.automation.command import pulumi_command
-from holdfast.infra.automation.events import Listener
+from holdfast.infra.automation.command import Command, pulumi_command
+from holdfast.infra.automation.events import NO_CHANGE, Listener, Operation
 from holdfast.infra.automation.settings import PROJECT, Settings
+from holdfast.infra.automation.spaces import spaces_of, wanted
+from holdfast.infra.automation.watch import Watch, endless
 from holdfast.infra.home import Home
 from holdfast.infra.program import main as program
 from holdfast.infra.program.assembly import manifests, sealed_names
@@ -26,21 +30,38 @@ from holdfast.infra.stack import Stack
 from holdfast.timeline import Timeline
 
 SHOWN = 5
+Act = Callable[[automation.Stack, Listener], object]
+
+
+KEPT_BY_DOWN = ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim")
+"""Kinds that hold the stores' data: a claim goes with its namespace."""
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verb did or would do. `counts`: operation (create, update, replace, delete, same…) → how many objects.
-
-    `changed`: object → operation; `objects`: all that were looked at; `seconds`: how long it took.
-    """
+    """What a verb did or would do: every object that was looked at, and how long it took. `repaired`: what was cut off
+    before and has been put right."""
 
     verb: str
     stack: str
-    counts: dict[str, int]
-    changed: dict[str, str]
-    objects: list[str]
+    operations: list[Operation]
     seconds: float
     repaired: list[str] = []
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Operation (create, update, replace, delete, same…) → how many objects."""
+        return dict(Counter(found.operation for found in self.operations))
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """Object → operation, with the fields that differ."""
+        changed = [found for found in self.operations if found.operation not in NO_CHANGE]
+        return {found.name: ": ".join([found.operation, *_joined(found.differs)]) for found in changed}
+
+    @property
+    def objects(self) -> list[str]:
+        """The names of all objects."""
+        return [found.name for found in self.operations]
 
     @property
     def none(self) -> bool:
@@ -67,21 +88,27 @@ class Provisioner:
         self._timeline = timeline
         self._say = say
         self._opened: automation.Stack | None = None
+        self._command: Command | None = None
         self._refused: HoldfastError | None = None
         self.name = f"{stack.name}-{settings.environment}"
+
+    @property
+    def desired(self) -> Desired:
+        """The colors that should exist."""
+        return self.settings.desired or first(self.stack)
 
     def up(self, *, refresh: bool = False, only: Sequence[str] = ()) -> Changes:
         """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses.
 
-        `only`: URNs, with * and **, of the objects that may change; all where none is named.
+        Where it waits for pods, it ends early with EnvironmentFailed when waiting cannot end. `only`: URNs, with * and
+        **, of the objects that may change; all where none is named.
         """
-        repaired = self.repair()
-        targets = list(only) or None
-        return self._do(
-            "up",
-            lambda stack, listen: stack.up(on_event=listen, refresh=refresh, target=targets, color="never"),
-            repaired,
-        )
+        repaired, targets = self.repair(), list(only) or None
+
+        def act(stack: automation.Stack, listen: Listener) -> object:
+            return stack.up(on_event=listen, refresh=refresh, target=targets, color="never")
+
+        return self._watched(act, repaired) if self.settings.wait else self._do("up", act, repaired)
 
     def preview(self) -> Changes:
         """What `up` would do; nothing is changed."""
@@ -92,10 +119,21 @@ class Provisioner:
         repaired = self.repair()
         return self._do("refresh", lambda stack, listen: stack.refresh(on_event=listen, color="never"), repaired)
 
-    def down(self) -> Changes:
-        """Take everything away that `up` made; volumes of stores are kept by the cluster's own rules."""
+    def down(self, *, data: bool = True) -> Changes:
+        """Take away what `up` made. Without `data` the namespaces stay, with the claims of the stores in them."""
         repaired = self.repair()
-        return self._do("down", lambda stack, listen: stack.destroy(on_event=listen, color="never"), repaired)
+        targets = None if data else self._without_data()
+
+        def act(stack: automation.Stack, listen: Listener) -> object:
+            return stack.destroy(on_event=listen, target=targets, color="never") if targets != [] else None
+
+        return self._do("down", act, repaired)
+
+    def forget(self) -> None:
+        """Forget the state and the secrets of a stack of which nothing is left."""
+        self._open().workspace.remove_stack(self.name)
+        shutil.rmtree(where.folder(self.home) / self.name)
+        self._opened = None
 
     def cancel(self) -> None:
         """End the lock on the state, whoever has it: for a person who knows that its holder is gone."""
@@ -114,17 +152,27 @@ class Provisioner:
 
     def secrets(self) -> list[str]:
         """The names of the secrets that the stack needs; they are made at the first `up` and kept sealed by Pulumi."""
-        desired = self.settings.desired or first(self.stack)
-        return sealed_names(manifests(self.stack, self.settings.environment, desired))
+        return sealed_names(manifests(self.stack, self.settings.environment, self.desired))
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last `up`."""
         return {key: output.value for key, output in self._open().outputs().items()}
 
-    def _do(
-        self, verb: str, act: Callable[[automation.Stack, Listener], object], repaired: list[str] | None = None
-    ) -> Changes:
-        listener, begin = Listener(self._timeline), time.monotonic()
+    def _watched(self, act: Act, repaired: list[str]) -> Changes:
+        """Have somebody look at the pods while Pulumi waits for them."""
+        self._open()
+        spaces = spaces_of(self.stack, self.settings, self.desired)
+        asked = wanted(self.stack, self.settings.environment, self.desired)
+        with Watch(spaces, asked, self._interrupt, self._timeline) as watch:
+            try:
+                return self._do("up", act, repaired)
+            except (EnvironmentFailed, Interrupted) as error:
+                if watch.found:
+                    raise endless("up", self.stack.name, self.settings.environment, watch.found) from error
+                raise
+
+    def _do(self, verb: str, act: Act, repaired: list[str] | None = None) -> Changes:
+        listener, begin = Listener(self._timeline, planned=verb == "preview"), time.monotonic()
         self._refused = None
         stack = self._open()
         try:
@@ -133,15 +181,42 @@ class Provisioner:
             raise repair.locked(stack, _last_lines(str(error))) from error
         except errors.CommandError as error:
             raise self._failed(verb, error, listener) from error
+        except KeyboardInterrupt as error:
+            raise self._interrupted(verb, stack) from error
         return Changes(
             verb=verb,
             stack=self.name,
-            counts=dict(listener.counts),
-            changed=listener.changed,
-            objects=listener.objects,
+            operations=list(listener.operations.values()),
             seconds=time.monotonic() - begin,
             repaired=repaired or [],
         )
+
+    def _interrupt(self) -> None:
+        if self._command:
+            self._command.interrupt()
+
+    def _interrupted(self, verb: str, stack: automation.Stack) -> Interrupted:
+        """Pulumi has ended; a lock of one that had to be killed is ended too."""
+        ended = "Pulumi ended what it was doing, wrote its state and gave its lock back"
+        if self._command and self._command.killed:
+            ended = "Pulumi was killed; what it was doing is looked up by the next command"
+            if self._state() is None:
+                stack.cancel()
+            else:
+                repair.release_lost_lock(stack, self._state(), self._timeline)
+        return Interrupted(
+            f"{verb} of {self.name} was interrupted",
+            because=ended,
+            way_out="the same command goes on from there; holdfast down takes away what was made",
+        )
+
+    def _without_data(self) -> list[str]:
+        """The URNs of all objects but those that hold data, and what these need."""
+        resources = (self._open().export_stack().deployment or {}).get("resources") or []
+        kept = _needed([entry["urn"] for entry in resources if entry["type"] in KEPT_BY_DOWN], resources)
+        return [
+            entry["urn"] for entry in resources if entry["type"].startswith("kubernetes:") and entry["urn"] not in kept
+        ]
 
     def _open(self) -> automation.Stack:
         """The stack in its workspace, with its secrets made and its configuration set."""
@@ -154,6 +229,7 @@ class Provisioner:
 
     def _created(self, folder: Path) -> automation.Stack:
         backend = where.backend_url(self.settings, self.home)
+        self._command = pulumi_command(folder.parent, self._say)
         project = automation.ProjectSettings(
             name=PROJECT, runtime="python", backend=automation.ProjectBackend(url=backend)
         )
@@ -162,16 +238,15 @@ class Provisioner:
             project_settings=project,
             secrets_provider=self.settings.secrets_provider,
             env_vars=where.environment(self.settings, self.home),
-            pulumi_command=pulumi_command(folder.parent, self._say),
+            pulumi_command=self._command,
         )
         return automation.create_or_select_stack(
             stack_name=self.name, project_name=PROJECT, program=self._program, opts=options
         )
 
     def _program(self) -> None:
-        desired: Desired = self.settings.desired or first(self.stack)
         try:
-            program.provision(self.stack, self.settings.environment, desired, wait=self.settings.wait)
+            program.provision(self.stack, self.settings.environment, self.desired, wait=self.settings.wait)
         except HoldfastError as error:  # Pulumi makes a text of it
             self._refused = error
             raise
@@ -219,6 +294,22 @@ def generated(name: str) -> str:
     if name.endswith("-gossip"):
         return base64.b64encode(secrets.token_bytes(32)).decode()
     return secrets.token_urlsafe(32) if not name.endswith("-key") else secrets.token_hex(64)
+
+
+def _needed(urns: list[str], resources: list[dict[str, Any]]) -> set[str]:
+    """These resources and all that they depend on, as Pulumi's state has it."""
+    needs = {entry["urn"]: [*entry.get("dependencies", []), entry.get("parent", "")] for entry in resources}
+    found: set[str] = set()
+    while urns:
+        urn = urns.pop()
+        if urn in needs and urn not in found:
+            found.add(urn)
+            urns += needs[urn]
+    return found
+
+
+def _joined(differs: list[str]) -> list[str]:
+    return [", ".join(differs)] if differs else []
 
 
 def _last_lines(text: str, count: int = 12) -> str:

@@ -11,9 +11,14 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
+import grpc
 from pulumi.provider.experimental import provider as sdk
-from pulumi.provider.experimental.server import main
+from pulumi.provider.experimental import server
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.server import ProviderServicer
+from pulumi.runtime.proto import provider_pb2, status_pb2
 from support.pulumi_kubernetes import objects, ready
 from support.pulumi_kubernetes.api import Api, ApiError
 
@@ -21,10 +26,46 @@ VERSION = "4.32.0"
 TIMEOUT_S = 600.0
 
 
+class NotReady(Exception):
+    """An object was made and is not as it should be: Pulumi keeps it, and knows that."""
+
+    def __init__(self, title: str, lacks: str, kept: dict[str, PropertyValue]) -> None:
+        super().__init__(f"{title} is not ready: {lacks}")
+        self.title = title
+        self.kept = kept
+
+
+class Servicer(ProviderServicer):
+    """Tells the engine of an object that is not ready what was made; the SDK's own cannot."""
+
+    async def Create(self, request: Any, context: Any) -> Any:
+        try:
+            return await super().Create(request, context)  # type: ignore[no-untyped-call]
+        except NotReady as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error), partial(error))
+
+    async def Update(self, request: Any, context: Any) -> Any:
+        try:
+            return await super().Update(request, context)  # type: ignore[no-untyped-call]
+        except NotReady as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error), partial(error))
+
+
+def partial(error: NotReady) -> tuple[tuple[str, bytes], ...]:
+    """What was made, as the protocol has it: an ErrorResourceInitFailed in the status of the answer."""
+    made = provider_pb2.ErrorResourceInitFailed(
+        id=error.title, reasons=[str(error)], properties=PropertyValue.marshal_map(error.kept)
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+    status.details.add().Pack(made)
+    return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
 class StandIn(sdk.Provider):
     """One configured provider: one API server."""
 
     def __init__(self) -> None:
+        self._cancelled = False
         self._connected: Api | None = None
         self._kubeconfig = self._context = ""
 
@@ -32,6 +73,10 @@ class StandIn(sdk.Provider):
         texts = {key: value.value for key, value in request.args.items()}
         self._kubeconfig, self._context = str(texts.get("kubeconfig") or ""), str(texts.get("context") or "")
         return await super().configure(request)
+
+    async def cancel(self) -> None:
+        """Wait no more for anything."""
+        self._cancelled = True
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
         old, new = objects.manifest(objects.last_inputs(request.old_state)), objects.manifest(request.new_inputs)
@@ -54,8 +99,9 @@ class StandIn(sdk.Provider):
             return sdk.CreateResponse(properties=objects.state(request.properties))
         if await self._api().get(asked):
             raise RuntimeError(f"{_title(asked)} already exists, and not by this stack")
-        await self._apply(asked, request.timeout)
-        return sdk.CreateResponse(resource_id=_title(asked), properties=objects.state(request.properties))
+        kept = objects.state(request.properties)
+        await self._apply(asked, request.timeout, kept)
+        return sdk.CreateResponse(resource_id=_title(asked), properties=kept)
 
     async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
         inputs = objects.last_inputs(request.properties)
@@ -71,7 +117,8 @@ class StandIn(sdk.Provider):
         if request.preview:
             return kept
         live = await self._api().get(asked) or {}
-        await self._apply(objects.without_others(asked, live, list(request.ignore_changes)), request.timeout)
+        theirs = objects.without_others(asked, live, list(request.ignore_changes))
+        await self._apply(theirs, request.timeout, objects.state(request.news))
         return kept
 
     async def delete(self, request: sdk.DeleteRequest) -> None:
@@ -83,16 +130,16 @@ class StandIn(sdk.Provider):
             live = await self._api().get(asked)
             if live is None:
                 return
-            if time.monotonic() > end:
+            if time.monotonic() > end or self._cancelled:
                 raise RuntimeError(f"{_title(asked)} is still there, because of {live['metadata'].get('finalizers')}")
             await asyncio.sleep(0.2)
 
-    async def _apply(self, asked: dict[str, object], timeout: float) -> None:
+    async def _apply(self, asked: dict[str, object], timeout: float, kept: dict[str, PropertyValue]) -> None:
         live = await self._api().apply(asked)
         end = time.monotonic() + (timeout or TIMEOUT_S)
         while not ready.skipped(asked) and (lacks := ready.missing(live)):
-            if time.monotonic() > end:
-                raise RuntimeError(f"{_title(asked)} is not ready: {lacks}")
+            if time.monotonic() > end or self._cancelled:
+                raise NotReady(_title(asked), lacks, kept)
             await asyncio.sleep(0.2)
             live = await self._api().get(asked) or live
 
@@ -132,4 +179,5 @@ def end_with_the_engine(engine: int) -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=end_with_the_engine, args=(os.getppid(),), daemon=True).start()
-    main(sys.argv[1:], VERSION, StandIn())
+    vars(server)["ProviderServicer"] = Servicer  # its main makes one, and cannot be given another
+    server.main(sys.argv[1:], VERSION, StandIn())

@@ -1,0 +1,115 @@
+"""The namespaces of a stack's environment, what runs there now, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import Refused
+from holdfast.infra.automation.settings import Settings
+from holdfast.infra.program.assembly import manifests
+from holdfast.infra.program.desired import Desired
+from holdfast.infra.program.manifest import Manifest
+from holdfast.infra.program.model import EnvironmentName
+from holdfast.infra.program.place import cluster_of
+from holdfast.infra.stack import Stack
+from holdfast.infra.targets.cluster.api import Api, Away, Object
+
+REACH_S = 8.0
+"""How long an API server may take to answer before anything is begun."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a namespace at one moment; `classes` are the cluster's storage classes, `warnings` its events."""
+
+    pods: list[Object] = []
+    claims: list[Object] = []
+    replica_sets: list[Object] = []
+    stateful_sets: list[Object] = []
+    warnings: list[Object] = []
+    classes: list[Object] = []
+
+
+class Space(msgspec.Struct, frozen=True, kw_only=True):
+    """A namespace in a region, and the API server that it is at."""
+
+    region: str
+    namespace: str
+    api: Api
+
+    def look(self) -> Seen:
+        """Everything that tells why a pod does not run."""
+        return Seen(
+            pods=self.api.list("Pod"),
+            claims=self.api.list("PersistentVolumeClaim"),
+            replica_sets=self.api.list("ReplicaSet"),
+            stateful_sets=self.api.list("StatefulSet"),
+            warnings=self.api.list("Event", fields="type=Warning"),
+            classes=self.api.list("StorageClass"),
+        )
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that is asked for, and the images of its containers."""
+
+    namespace: str
+    kind: str
+    name: str
+    images: list[str]
+    replicas: int
+
+    @property
+    def object(self) -> str:
+        """NAMESPACE/Kind/name."""
+        return f"{self.namespace}/{self.kind}/{self.name}"
+
+
+def spaces_of(stack: Stack, settings: Settings, desired: Desired) -> list[Space]:
+    """The namespaces of an environment, region by region. Nobody is asked."""
+    regions = cluster_of(stack).regions
+    found = []
+    for region, made in manifests(stack, settings.environment, desired).items():
+        for namespace in dict.fromkeys(manifest["metadata"].get("namespace", "") for manifest in made):
+            if namespace:
+                api = Api(settings.kubeconfig, namespace, context=regions[region].context)
+                found.append(Space(region=region, namespace=namespace, api=api))
+    return found
+
+
+def refuse_unreachable(api: Api) -> None:
+    """Raise Refused when the API server does not answer: nothing was begun."""
+    patience, api.patience = api.patience, REACH_S
+    try:
+        api.text("/version")
+    except Away as error:
+        raise Refused(
+            "the cluster does not answer",
+            because=error.because,
+            way_out="see that it is up and that the kubeconfig is the right one: kubectl get --raw /version",
+        ) from error
+    finally:
+        api.patience = patience
+
+
+def wanted(stack: Stack, environment: EnvironmentName, desired: Desired) -> list[Wanted]:
+    """All workloads that an environment asks for."""
+    return [found for made in manifests(stack, environment, desired).values() for m in made for found in _workload(m)]
+
+
+def _workload(manifest: Manifest) -> Iterator[Wanted]:
+    spec: dict[str, Any] = manifest.get("spec", {})
+    if manifest["kind"] == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    if "template" not in spec:
+        return
+    pod, metadata = spec["template"]["spec"], manifest["metadata"]
+    images = [entry["image"] for key in ("initContainers", "containers") for entry in pod.get(key, [])]
+    yield Wanted(
+        namespace=metadata["namespace"],
+        kind=manifest["kind"],
+        name=metadata["name"],
+        images=sorted(set(images)),
+        replicas=int(spec.get("replicas", 1)),
+    )
