@@ -150,6 +150,27 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class CanLive(Protocol):
+    """A target that can be brought up and taken down whole, as a throw-away stack is."""
+
+    def prepare(self, release: Release) -> None:
+        """Bring a release to where it can be started."""
+        ...
+
+    def up(self) -> None:
+        """Start the stores and the edge, and wait until they work. Raises EnvironmentFailed."""
+        ...
+
+    def down(self) -> None:
+        """End all of it."""
+        ...
+
+    def restarts(self) -> dict[str, str]:
+        """What had to be started again, and how often; also what ended and came back as another."""
+        ...
+
+
+@runtime_checkable
 class CanDrain(Protocol):
     """A target that can ask instances to finish and to move their long connections, and to take traffic again."""
 

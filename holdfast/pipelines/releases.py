@@ -10,23 +10,18 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from holdfast.children import tagged
-from holdfast.errors import Refused, UsageError
+from holdfast.errors import UsageError
 from holdfast.infra.bluegreen.operations import Desk, Result
 from holdfast.infra.home import home_at
 from holdfast.infra.release import Release, build_release, list_releases
-from holdfast.infra.supervisor.unit import STACK_TAG
-from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Journal
-from holdfast.pipelines.compose import StackFile, find_stack, open_desk
+from holdfast.pipelines.compose import find_stack, open_desk
 from holdfast.pipelines.progress import Progress
 from holdfast.pipelines.reports import judge_release, write_run_report
+from holdfast.pipelines.targets import ALL_PARTS, running_target
 from holdfast.run import open_run
 from holdfast.timeline import read_events
 
-STORES = "stores"
-ALL_PARTS = ("edge", STORES)
-"""What a release needs; the way back needs the edge alone."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -108,7 +103,7 @@ def dry_run_steps(
     until: str | None = None,
 ) -> list[tuple[str, str, str]]:
     """The steps of a deploy: name, what it does, how it is undone. Checks what `deploy` checks; leaves nothing."""
-    file, target = _running_target(stack, home, parts=ALL_PARTS)
+    file, target = running_target(stack, home, parts=ALL_PARTS)
     with TemporaryDirectory(prefix="holdfast-") as folder:
         run = open_run(Path(folder), command=f"deploy {version} --dry-run", stack=target.stack.name)
         try:
@@ -149,7 +144,7 @@ def _record(
 
     A command that was refused before it did anything leaves no run: there is nothing to report.
     """
-    file, target = _running_target(stack, home, parts=parts)
+    file, target = running_target(stack, home, parts=parts)
     run = open_run(target.home.runs, command=command, stack=target.stack.name)
     try:
         with Progress(quiet=quiet) as progress:
@@ -167,23 +162,3 @@ def _report(run: Path) -> Path | None:
         shutil.rmtree(run)
         return None
     return write_run_report(run, judge_release)
-
-
-def _running_target(stack: str | None, home: str, *, parts: Sequence[str]) -> tuple[StackFile, LocalTarget]:
-    """The target, with these parts of it there; refuses where one is not."""
-    at = home_at(home)
-    file = find_stack(stack, at)
-    target = LocalTarget(file.read(), at)
-    runs = at.root.exists() and (target.supervisor.running() or any(tagged(STACK_TAG, str(at.root))))
-    if runs:
-        target.supervisor.ensure()
-    units = target.units() if runs else {}
-    wanted = [name for name in parts for name in (target.stack.stores if name == STORES else [name])]
-    away = [name for name in wanted if name not in units or not units[name].alive()]
-    if away:
-        raise Refused(
-            "the stack is not up",
-            because=f"these do not run: {', '.join(away)}",
-            way_out="holdfast up, then this again",
-        )
-    return file, target

@@ -49,6 +49,7 @@ def _shift(share: int) -> Step[Context]:
         context.target.wait_ready(plan.placement)
         table = context.target.live().shared(plan.placement, old_colors(plan), share, context.token)
         written = context.target.route(table)
+        steps.wait_in_force(context)
         context.timeline.point("shift", op=context.label, written=written, share=share, to=dict(plan.placement))
 
     act.__doc__ = f"move {share} % of the traffic to the new color by one write"

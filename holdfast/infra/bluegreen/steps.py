@@ -59,6 +59,21 @@ def preview_idle_color(context: Context) -> None:
     """lead requests with the preview header to the idle color"""
     table = context.target.live()
     context.target.route(table.previewing(_previewed(context), context.token))
+    wait_in_force(context)
+
+
+def wait_in_force(context: Context) -> None:
+    """Wait until every edge has the routes that were written. Raises GateFailed."""
+    limit = context.stack.release.propagation_timeout_s
+    table = context.target.live()
+    for _ in poll(time.monotonic() + limit, every=0.02):
+        if context.target.in_force(table):
+            return
+    raise GateFailed(
+        f"not every edge took the routes within {limit:g} s",
+        because="one of them does not run, or does not read what was written",
+        way_out="see `holdfast logs edge`, or on a cluster the log of its pods",
+    )
 
 
 def end_preview(context: Context) -> None:

@@ -9,7 +9,7 @@ import click
 from holdfast.pipelines.cli.options import common
 
 if TYPE_CHECKING:
-    from holdfast.pipelines.stacks import StackStatus
+    from holdfast.pipelines.status import StackStatus
 
 
 @click.command(epilog="\b\nExamples:\n  holdfast status\n  holdfast status --json")
@@ -38,7 +38,9 @@ def _lines(found: StackStatus) -> list[str]:
         lines.append(f"service  {service.name}: {colors or 'not released'}")
     for unit in found.units:
         again = f", started again {unit.restarts} times (last exit {unit.last_exit})" if unit.restarts else ""
-        lines.append(f"process  {unit.name}: {'runs' if unit.alive else 'does not run'} (pid {unit.pid}){again}")
+        state = "runs" if unit.alive else f"does not run{': ' + unit.trouble if unit.trouble else ''}"
+        what = f"process  {unit.name}: {state} (pid {unit.pid})" if unit.pid else f"pod      {unit.name}: {state}"
+        lines.append(f"{what}{again}")
     operation = found.operation
     if found.trouble:
         return [*lines, *found.trouble.splitlines()]

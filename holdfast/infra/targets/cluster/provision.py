@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed
 from holdfast.infra.automation.settings import Settings
 from holdfast.infra.automation.verbs import Changes, Provisioner
@@ -15,15 +17,19 @@ from holdfast.infra.home import Home
 from holdfast.infra.program.assembly import manifests
 from holdfast.infra.program.connections import part_url
 from holdfast.infra.program.desired import Desired
+from holdfast.infra.program.edge import NAME as EDGE
 from holdfast.infra.program.manifest import Sealed
 from holdfast.infra.program.place import Place, cluster_of, place_of
 from holdfast.infra.stack import Stack
-from holdfast.infra.targets.cluster import colors
+from holdfast.infra.targets.cluster import colors, pods
 from holdfast.infra.targets.cluster.access import Access
-from holdfast.infra.targets.cluster.api import Api
+from holdfast.infra.targets.cluster.api import Api, Object
 from holdfast.infra.targets.kept import Where
 from holdfast.timeline import Timeline
 
+UP_S = 180.0
+GONE_S = 180.0
+WORKLOADS = ("Deployment", "StatefulSet")
 Say = Callable[[str], None]
 
 
@@ -66,6 +72,44 @@ class ClusterProvision:
         found = self.api.find("Namespace", self.place.namespace)
         return found is not None and "deletionTimestamp" not in found["metadata"]
 
+    def wait_up(self, timeout: float = UP_S) -> None:
+        """Wait until what a release needs is ready. Raises EnvironmentFailed, at once where waiting is in vain."""
+        away = troubled = ""
+        for _ in poll(time.monotonic() + timeout, every=0.3):
+            away = self.away()
+            if not away:
+                return
+            found = self.api.list("Pod")
+            troubled = "; ".join(f"{pods.name(pod)}: {said}" for pod in found if (said := pods.trouble(pod)))
+            if any(pods.hopeless(pod) for pod in found):
+                break
+        raise EnvironmentFailed(
+            f"{self.place.namespace} did not come up within {timeout:g} s",
+            because=f"{away}{'; ' if troubled else ''}{troubled}",
+            way_out=f"see kubectl -n {self.place.namespace} describe pods",
+        )
+
+    def wait_gone(self, timeout: float = GONE_S) -> None:
+        """Wait until the namespace is gone. Raises EnvironmentFailed."""
+        for _ in poll(time.monotonic() + timeout, every=0.3):
+            if self.api.find("Namespace", self.place.namespace) is None:
+                return
+        raise EnvironmentFailed(
+            f"{self.place.namespace} was not gone within {timeout:g} s",
+            because="its pods or volumes take longer to end",
+            way_out=f"see kubectl get all -n {self.place.namespace}",
+        )
+
+    def away(self) -> str:
+        """What a release needs and is not ready, in words; empty when all is there."""
+        if not self.exists():
+            return f"there is no namespace {self.place.namespace}"
+        workloads = {workload["metadata"]["name"]: workload for kind in WORKLOADS for workload in self.api.list(kind)}
+        edge = [EDGE] if cluster_of(self.stack).edge else []
+        needed = [*edge, *(name for name in self.stack.stores if self._is_ours(name))]
+        away = [name for name in needed if name not in workloads or not _ready(workloads[name])]
+        return f"not ready: {', '.join(away)}" if away else ""
+
     def have_colors(self, services: Sequence[str], color: str) -> Changes:
         """Have Pulumi make or take away one color of these services, as the kept colors say; nothing else changes."""
         names = [f"{service}-{color}" for service in services]
@@ -87,6 +131,10 @@ class ClusterProvision:
             return text
         address = str(self.api.get("Service", name)["spec"]["clusterIP"])
         return urlunsplit(parts._replace(netloc=parts.netloc.replace(parts.hostname or "", address)))
+
+    def _is_ours(self, store: str) -> bool:
+        """Whether a store is pods of this namespace by its own name: not somebody else's server, nor an operator's."""
+        return getattr(cluster_of(self.stack).parts[store], "mode", "") in ("statefulset", "single", "replicated")
 
     def _secret(self, key: str) -> str:
         """A sealed value, from the Secret that holds it alone."""
@@ -119,3 +167,7 @@ class ClusterProvision:
         desired = colors.read_colors(self.api, self.stack)
         self._opened.settings = msgspec.structs.replace(self._opened.settings, desired=desired)
         return self._opened
+
+
+def _ready(workload: Object) -> bool:
+    return int(workload.get("status", {}).get("readyReplicas") or 0) >= min(1, int(workload["spec"]["replicas"]))

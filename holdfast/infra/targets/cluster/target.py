@@ -34,7 +34,9 @@ OTHER: dict[Color, Color] = {"blue": "green", "green": "blue"}
 class ClusterTarget:
     """A stack's environment on a cluster, in one region."""
 
-    def __init__(self, stack: Stack, home: Home, provision: ClusterProvision) -> None:
+    def __init__(
+        self, stack: Stack, home: Home, provision: ClusterProvision, *, say: Callable[[str], None] = lambda line: None
+    ) -> None:
         self.stack = stack
         self.home = home
         self.provision = provision
@@ -44,8 +46,39 @@ class ClusterTarget:
         self.switch: EdgeWeights | Selectors
         kind = EdgeWeights if cluster_of(stack).edge else Selectors
         self.switch = kind(self.api, stack, self.place)
+        self._say = say
         self._token: int | None = None
         self._killed: dict[str, set[str]] = {}
+
+    # -- the whole stack -------------------------------------------------------------------------------------------
+
+    def prepare(self, release: Release) -> None:
+        """Have an image of the release on the cluster. Raises Refused where none can be built or loaded."""
+        if images.known(self.home, release) is None:
+            images.build(self.home, release, self._say)
+
+    def up(self) -> None:
+        """Have Pulumi make the stack, and wait until stores and edge are ready."""
+        self.provision.up()
+        self.provision.wait_up()
+
+    def down(self) -> None:
+        """Have Pulumi take it away, and wait until nothing of it is left."""
+        self.provision.down()
+        self.provision.wait_gone()
+
+    def restarts(self) -> dict[str, str]:
+        """Which pods' containers were started again, and which pods were killed and replaced."""
+        again = {pods.name(pod): f"{count} times" for pod in self.api.list("Pod") if (count := pods.restarts(pod))}
+        return {**again, **dict.fromkeys(self._killed, "killed, another pod came in its place")}
+
+    def is_up(self) -> bool:
+        """Whether the namespace is there, and the edge and all stores of the stack are ready in it."""
+        return not self.why_not_up()
+
+    def why_not_up(self) -> str:
+        """What of the stack is not ready; empty when it is up."""
+        return self.provision.away()
 
     # -- the six verbs ---------------------------------------------------------------------------------------------
 
@@ -86,7 +119,7 @@ class ClusterTarget:
                 break
         raise GateFailed(
             f"not ready within {limit:g} s: {', '.join(unready)}",
-            because="; ".join(f"{name}: {said}" for name, said in unready.items()),
+            because=_grouped(unready),
             way_out=f"see kubectl -n {self.place.namespace} describe pod {next(iter(unready))}; nothing was switched",
         )
 
@@ -311,6 +344,8 @@ class ClusterTarget:
         if len(found) < wanted:
             because = pods.not_created(deployment) or "they have not been made"
             unready[f"{service}-{color}"] = f"{because} ({len(found)} of {wanted} pods)"
+        if not unready and (said := self.switch.unseen(service, color, len(found))):
+            unready[f"{service}-{color}"] = said
         return unready
 
     def _probe(self, service: str, pod: Object) -> str:
@@ -362,3 +397,11 @@ def _by_color(placement: Placement) -> dict[Color, list[str]]:
     for service, color in placement.items():
         found.setdefault(color, []).append(service)
     return found
+
+
+def _grouped(said: Mapping[str, str]) -> str:
+    """What is said of several pods in the same words, once."""
+    of: dict[str, list[str]] = {}
+    for name, words in said.items():
+        of.setdefault(words, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in of.items())

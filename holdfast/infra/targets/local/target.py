@@ -70,6 +70,17 @@ class LocalTarget:
         self.supervisor.ensure()
         self.supervisor.shutdown()
 
+    def prepare(self, release: Release) -> None:
+        """Nothing: a release starts from its folder."""
+
+    def restarts(self) -> dict[str, str]:
+        """Which processes the supervisor had to start again, and how often."""
+        return {
+            name: f"{kept.restarts} times, the last end was {kept.last_exit}"
+            for name, kept in self.units().items()
+            if kept.restarts
+        }
+
     def is_up(self) -> bool:
         """Whether the edge and all stores run."""
         if not self.home.root.exists() or not self.supervisor.running():

@@ -53,6 +53,19 @@ class EdgeWeights:
             self._wake(routes)
         return bool(edges) and not late
 
+    def unseen(self, service: str, color: str, count: int) -> str:
+        """Why the edge could not yet lead to all pods of a color; empty when each Envoy knows so many of them.
+
+        It finds them by DNS, whose answers are kept for seconds, also the answer that there are none.
+        """
+        name = cluster_name(service, color)
+        for pod in self._edges():
+            answer = http_get(pods.address(pod), ADMIN, f"/stats?filter=^cluster.{name}.membership_healthy")
+            known = answer.body.strip().rpartition(": ")[2]
+            if known != str(count):
+                return f"{pods.name(pod)} knows {known or 'none'} of its {count} pods"
+        return ""
+
     def drift(self) -> list[str]:
         """What somebody changed beside a release."""
         routes = table.read(self.api)

@@ -40,6 +40,10 @@ class Selectors:
             selectors.settled(self.api, service, color) for service in routes.weights if (color := routes.live(service))
         )
 
+    def unseen(self, service: str, color: str, count: int) -> str:
+        """Nothing: a Service that is led to a color finds its pods by itself."""
+        return ""
+
     def drift(self) -> list[str]:
         """What somebody changed beside a release."""
         return selectors.drift(self.api, self.stack.services, table.read(self.api))
