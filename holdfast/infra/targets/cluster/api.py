@@ -160,7 +160,7 @@ class Api:
                 **more,
             )
             socket.run_forever(timeout=timeout)
-            said, code = socket.read_all(), socket.returncode
+            code, said = socket.returncode, socket.read_all()  # in this order: read_all forgets all channels
             socket.close()
         except (client.ApiException, config_exception.ConfigException, OSError) as error:
             raise _not_run(pod, argv, str(error)) from error
