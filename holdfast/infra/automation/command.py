@@ -12,8 +12,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -39,8 +39,6 @@ class Command(PulumiCommand):
     def __init__(self, root: str | None, say: Say) -> None:
         super().__init__(root=root)
         self._say = say
-        self._running: Identity | None = None
-        self._one_end = threading.Lock()
         self.killed = False
 
     def run(
@@ -57,15 +55,13 @@ class Command(PulumiCommand):
             with subprocess.Popen(
                 argv, cwd=cwd, env=self._environment(additional_env), stdout=out, stderr=err, process_group=0
             ) as process:
-                self.killed, self._running = False, identify(process.pid)
+                self.killed, running = False, identify(process.pid)
                 try:
                     process.wait()
                 except BaseException:
-                    self._ended_by_a_person()
+                    self._end(running)
                     process.wait()
                     raise
-                finally:
-                    self._running = None
             result = CommandResult(stdout=_said(out), stderr=_said(err), code=process.returncode)
         _tell(on_output, result.stdout)
         _tell(on_error, result.stderr)
@@ -73,32 +69,18 @@ class Command(PulumiCommand):
             raise create_command_error(result)
         return result
 
-    def interrupt(self, grace_s: float = GRACE_S) -> None:
-        """Tell the process that runs to end, and wait for it; after `grace_s` seconds it is killed with its plugins."""
-        running = self._running
-        if running is None:
-            return
-        with self._one_end:
-            if not end(running, grace=grace_s, number=signal.SIGINT):
-                self._kill(running)
-
-    def _ended_by_a_person(self) -> None:
-        """Ctrl-C: end in good order; a second one does not wait for that."""
-        running = self._running
+    def _end(self, running: Identity | None) -> None:
+        """Ctrl-C: have it end in good order, plugins too; a second Ctrl-C does not wait for that."""
         if running is None:
             return
         self._say("Pulumi ends what it is doing and gives its lock back; Ctrl-C again does not wait for that")
         try:
-            self.interrupt()
+            self.killed = not end(running, grace=GRACE_S, number=signal.SIGINT)
         except KeyboardInterrupt:
-            self._kill(running)
-
-    def _kill(self, running: Identity) -> None:
-        self.killed = True
-        try:
-            os.killpg(running.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+            self.killed = True
+        if self.killed:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         me = identify(os.getpid())

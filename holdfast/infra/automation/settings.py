@@ -21,8 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `backend`: any URL that `pulumi login` takes; empty: files under the home. `secrets_provider`: "passphrase" (kept in
     the home, readable by its owner alone) or any URL that Pulumi takes (awskms://, gcpkms://, hashivault://…).
-    `wait`: whether an `up` waits until everything is ready. `desired`: which colors should exist; None: where a stack
-    begins.
+    `wait`: whether an `up` waits until everything is ready; Pulumi itself never does. `desired`: which colors should
+    exist; None: where a stack begins.
     `kubeconfig`: a path, or several as KUBECONFIG has them; empty: KUBECONFIG, else ~/.kube/config. `plugins`: a
     folder to look for plugins in first.
     """

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Refused
+from holdfast.errors import EnvironmentFailed, Refused
 from holdfast.infra.automation.settings import Settings
 from holdfast.infra.program.assembly import manifests
 from holdfast.infra.program.desired import Desired
 from holdfast.infra.program.manifest import Manifest
 from holdfast.infra.program.model import EnvironmentName
 from holdfast.infra.program.place import cluster_of
-from holdfast.infra.stack import Stack
+from holdfast.infra.stack import COLORS, Stack
 from holdfast.infra.targets.cluster.api import Api, Away, Object
 
 REACH_S = 8.0
@@ -22,14 +22,19 @@ REACH_S = 8.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a namespace at one moment; `classes` are the cluster's storage classes, `warnings` its events."""
+    """What is in a namespace at one moment; `warnings` are its events.
+
+    `classes` are the cluster's storage classes; None: these credentials may not see them.
+    """
 
     pods: list[Object] = []
     claims: list[Object] = []
+    deployments: list[Object] = []
     replica_sets: list[Object] = []
     stateful_sets: list[Object] = []
+    jobs: list[Object] = []
     warnings: list[Object] = []
-    classes: list[Object] = []
+    classes: list[Object] | None = []
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +49,21 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
         return Seen(
             pods=self.api.list("Pod"),
             claims=self.api.list("PersistentVolumeClaim"),
+            deployments=self.api.list("Deployment"),
             replica_sets=self.api.list("ReplicaSet"),
             stateful_sets=self.api.list("StatefulSet"),
+            jobs=self.api.list("Job"),
             warnings=self.api.list("Event", fields="type=Warning"),
-            classes=self.api.list("StorageClass"),
+            classes=self._classes(),
         )
+
+    def _classes(self) -> list[Object] | None:
+        try:
+            return self.api.list("StorageClass")
+        except Away:
+            raise
+        except EnvironmentFailed:
+            return None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +109,10 @@ def refuse_unreachable(api: Api) -> None:
 
 
 def wanted(stack: Stack, environment: EnvironmentName, desired: Desired) -> list[Wanted]:
-    """All workloads that an environment asks for."""
-    return [found for made in manifests(stack, environment, desired).values() for m in made for found in _workload(m)]
+    """All workloads that an environment asks for, but a service's color that has no traffic: it is a release's."""
+    idle = {f"{name}-{color}" for name in stack.services for color in COLORS if color != desired.live(name)}
+    made = [manifest for region in manifests(stack, environment, desired).values() for manifest in region]
+    return [found for manifest in made for found in _workload(manifest) if found.name not in idle]
 
 
 def _workload(manifest: Manifest) -> Iterator[Wanted]:

@@ -18,13 +18,14 @@ from holdfast.infra.automation import repair
 from holdfast.infra.automation import settings as where
 from holdfast.infra.automation.command import Command, pulumi_command
 from holdfast.infra.automation.events import NO_CHANGE, Listener, Operation
+from holdfast.infra.automation.ready import Wait
 from holdfast.infra.automation.settings import PROJECT, Settings
 from holdfast.infra.automation.spaces import spaces_of, wanted
-from holdfast.infra.automation.watch import Watch, endless
 from holdfast.infra.home import Home
 from holdfast.infra.program import main as program
 from holdfast.infra.program.assembly import manifests, sealed_names
 from holdfast.infra.program.desired import Desired, first
+from holdfast.infra.program.manifest import RELEASE_OWNS
 from holdfast.infra.program.place import environment_of
 from holdfast.infra.stack import Stack
 from holdfast.timeline import Timeline
@@ -33,7 +34,7 @@ SHOWN = 5
 Act = Callable[[automation.Stack, Listener], object]
 
 
-KEPT_BY_DOWN = ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim")
+DATA = ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim")
 """Kinds that hold the stores' data: a claim goes with its namespace."""
 
 
@@ -100,15 +101,28 @@ class Provisioner:
     def up(self, *, refresh: bool = False, only: Sequence[str] = ()) -> Changes:
         """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses.
 
-        Where it waits for pods, it ends early with EnvironmentFailed when waiting cannot end. `only`: URNs, with * and
-        **, of the objects that may change; all where none is named.
+        Then wait until it is ready, where the settings say so; that ends early with EnvironmentFailed when waiting
+        cannot end. `only`: URNs, with * and **, of the objects that may change; all where none is named.
         """
-        repaired, targets = self.repair(), list(only) or None
+        repaired, targets, wait = self.repair(), list(only) or None, self._wait()
+        if not only:
+            wait.begin()
 
         def act(stack: automation.Stack, listen: Listener) -> object:
             return stack.up(on_event=listen, refresh=refresh, target=targets, color="never")
 
-        return self._watched(act, repaired) if self.settings.wait else self._do("up", act, repaired)
+        changes = self._do("up", act, repaired)
+        wait.make_anew()
+        try:
+            if self.settings.wait:
+                wait.until_ready()
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"up of {self.name} was interrupted",
+                because="everything was accepted; not everything was ready yet",
+                way_out="holdfast up waits again; holdfast down takes away what was made",
+            ) from error
+        return changes
 
     def preview(self) -> Changes:
         """What `up` would do; nothing is changed."""
@@ -120,7 +134,7 @@ class Provisioner:
         return self._do("refresh", lambda stack, listen: stack.refresh(on_event=listen, color="never"), repaired)
 
     def down(self, *, data: bool = True) -> Changes:
-        """Take away what `up` made. Without `data` the namespaces stay, with the claims of the stores in them."""
+        """Take away what `up` made. Without `data` the namespaces stay, with claims of stores and what a release wrote."""
         repaired = self.repair()
         targets = None if data else self._without_data()
 
@@ -158,18 +172,9 @@ class Provisioner:
         """The outputs of the last `up`."""
         return {key: output.value for key, output in self._open().outputs().items()}
 
-    def _watched(self, act: Act, repaired: list[str]) -> Changes:
-        """Have somebody look at the pods while Pulumi waits for them."""
-        self._open()
+    def _wait(self) -> Wait:
         spaces = spaces_of(self.stack, self.settings, self.desired)
-        asked = wanted(self.stack, self.settings.environment, self.desired)
-        with Watch(spaces, asked, self._interrupt, self._timeline) as watch:
-            try:
-                return self._do("up", act, repaired)
-            except (EnvironmentFailed, Interrupted) as error:
-                if watch.found:
-                    raise endless("up", self.stack.name, self.settings.environment, watch.found) from error
-                raise
+        return Wait(self.name, spaces, wanted(self.stack, self.settings.environment, self.desired), self._timeline)
 
     def _do(self, verb: str, act: Act, repaired: list[str] | None = None) -> Changes:
         listener, begin = Listener(self._timeline, planned=verb == "preview"), time.monotonic()
@@ -191,10 +196,6 @@ class Provisioner:
             repaired=repaired or [],
         )
 
-    def _interrupt(self) -> None:
-        if self._command:
-            self._command.interrupt()
-
     def _interrupted(self, verb: str, stack: automation.Stack) -> Interrupted:
         """Pulumi has ended; a lock of one that had to be killed is ended too."""
         ended = "Pulumi ended what it was doing, wrote its state and gave its lock back"
@@ -213,7 +214,7 @@ class Provisioner:
     def _without_data(self) -> list[str]:
         """The URNs of all objects but those that hold data, and what these need."""
         resources = (self._open().export_stack().deployment or {}).get("resources") or []
-        kept = _needed([entry["urn"] for entry in resources if entry["type"] in KEPT_BY_DOWN], resources)
+        kept = _needed([entry["urn"] for entry in resources if _holds_data(entry)], resources)
         return [
             entry["urn"] for entry in resources if entry["type"].startswith("kubernetes:") and entry["urn"] not in kept
         ]
@@ -246,7 +247,7 @@ class Provisioner:
 
     def _program(self) -> None:
         try:
-            program.provision(self.stack, self.settings.environment, self.desired, wait=self.settings.wait)
+            program.provision(self.stack, self.settings.environment, self.desired, wait=False)
         except HoldfastError as error:  # Pulumi makes a text of it
             self._refused = error
             raise
@@ -294,6 +295,12 @@ def generated(name: str) -> str:
     if name.endswith("-gossip"):
         return base64.b64encode(secrets.token_bytes(32)).decode()
     return secrets.token_urlsafe(32) if not name.endswith("-key") else secrets.token_hex(64)
+
+
+def _holds_data(entry: dict[str, Any]) -> bool:
+    """Whether a resource of Pulumi's state holds data: stores' claims, and routes, which a release writes."""
+    notes = (entry.get("inputs", {}).get("metadata") or {}).get("annotations") or {}
+    return entry["type"] in DATA or (entry["type"] == "kubernetes:core/v1:ConfigMap" and RELEASE_OWNS in notes)
 
 
 def _needed(urns: list[str], resources: list[dict[str, Any]]) -> set[str]:

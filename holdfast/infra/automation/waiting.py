@@ -125,6 +125,8 @@ def _refused(namespace: str, kind: str, owner: Object, message: str) -> Iterator
 
 def _claims(namespace: str, seen: Seen) -> Iterator[Stuck]:
     """Claims that a pod waits for, of a storage class that does not exist, or of none where none is the default."""
+    if seen.classes is None:
+        return
     names = {found["metadata"]["name"] for found in seen.classes}
     used = {name for pod in seen.pods if alive(pod) for name in _claims_of(pod)}
     for claim in seen.claims:
