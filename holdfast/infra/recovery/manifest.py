@@ -192,6 +192,8 @@ def check_files(backup: Backup) -> None:
     """Read every file again. Raises Refused that names the first one that is missing, cut off or changed."""
     for entry in backup.manifest.files:
         path = backup.path / entry.name
+        if path.name != entry.name:
+            raise damaged(backup.path, f"{entry.name} lies outside of it")
         if not path.is_file():
             raise damaged(backup.path, f"{entry.name} is missing")
         if path.stat().st_size != entry.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -157,10 +158,11 @@ def _check(url: str) -> None:
 
 
 def _unreadable(file: Path, log: str) -> Refused:
-    lines = [line for line in log.splitlines() if line.strip()]
-    said = [line for line in lines if "RDB" in line or "rror" in line or "CRC" in line]
+    """What a server said that could not read a snapshot: the first line that tells of it, without its time."""
+    lines = [line.split(" # ", 1)[-1] for line in log.splitlines() if " # " in line]
+    told = [line for line in lines if re.search(r"RDB|signature|CRC|checksum|rror", line)]
     return Refused(
         f"{file.name} cannot be loaded",
-        because=(said or lines or ["the server ended without a word"])[0],
+        because=(told or lines or ["the server that should read it ended without a word"])[0],
         way_out="name another backup (`holdfast backup --list`), or use a Redis as new as the one it was taken from",
     )
