@@ -8,11 +8,11 @@ from pathlib import Path
 from holdfast.errors import HoldfastError, UsageError
 from holdfast.infra.recovery.drill import DrillOptions, RestoreDrill
 from holdfast.infra.recovery.plants import PLANTS
-from holdfast.infra.recovery.stores import OwnStores
 from holdfast.journal import Journal
 from holdfast.pipelines.progress import Progress
-from holdfast.pipelines.recovery import running_target
+from holdfast.pipelines.recovery import stores_at, where_it_runs
 from holdfast.pipelines.recovery_gates import MAX_RPO_S, MAX_RTO_S, restore_drill_report
+from holdfast.pipelines.targets import STORES, running_target
 from holdfast.report.model import Report
 from holdfast.report.write import write_report
 from holdfast.run import open_run, read_history
@@ -34,7 +34,7 @@ def drill_restore(
         raise UsageError(
             f"there is no plant {options.plant}", because=f"known: {', '.join(PLANTS)}", way_out="name one of those"
         )
-    target = running_target(stack, home)
+    _, target = running_target(stack, home, parts=(STORES,))
     with Journal(target.home.root / "recovery").lock("holdfast drill restore"):
         run = open_run(target.home.runs, command=f"drill restore {options.plant}".strip(), stack=target.stack.name)
         try:
@@ -43,10 +43,11 @@ def drill_restore(
                 run.timeline.point("drill.limits", rpo_s=limits.rpo_s, rto_s=limits.rto_s)
                 RestoreDrill(
                     stack=target.stack,
-                    stores=OwnStores(target.provision),
+                    stores=stores_at(target),
                     timeline=run.timeline,
                     folder=run.path,
                     options=options,
+                    where=where_it_runs(target),
                 ).carry_out()
         except HoldfastError:
             _write(run.path)

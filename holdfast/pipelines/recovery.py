@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from holdfast.children import tagged
 from holdfast.errors import Refused, UsageError
+from holdfast.infra.bluegreen.lock import locked
 from holdfast.infra.bluegreen.page import said
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.recovery.backup import Say, prune, take_backup
 from holdfast.infra.recovery.context import HERE
 from holdfast.infra.recovery.desk import Restored, RestoreDesk
 from holdfast.infra.recovery.manifest import Backup, find_backup, list_backups
-from holdfast.infra.recovery.stores import OwnStores
+from holdfast.infra.recovery.stores import OwnStores, Stores
 from holdfast.infra.release import Release
-from holdfast.infra.supervisor.unit import STACK_TAG
+from holdfast.infra.target import Target
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Journal, nothing
 from holdfast.migrations.schema import AlembicSchema
@@ -31,6 +32,7 @@ from holdfast.pipelines.compose import StackFile, find_stack, keep_stack
 from holdfast.pipelines.progress import Progress
 from holdfast.pipelines.recovery_gates import judge_restore
 from holdfast.pipelines.reports import write_run_report
+from holdfast.pipelines.targets import STORES, running_target
 from holdfast.run import Run, open_run
 from holdfast.timeline import read_events
 
@@ -67,9 +69,9 @@ def backup(
     """Back the stores of a stack up; returns the backup and the ids of the old ones that were removed."""
     if keep is not None and keep < 1:
         raise UsageError("--keep must be at least 1", because="a backup was just asked for", way_out="--keep 7")
-    target = running_target(stack, home)
-    folder = backups_folder(target.home, to)
-    taken = take_backup(target.stack, OwnStores(target.provision), folder, say=teller(quiet))
+    _, target = running_target(stack, home, parts=(STORES,))
+    folder, place = backups_folder(target.home, to), where_it_runs(target)
+    taken = take_backup(target.stack, stores_at(target), folder, target=place, say=teller(quiet))
     removed = prune(folder, keep, stack=target.stack.name) if keep else []
     return describe(taken.backup), removed
 
@@ -140,22 +142,19 @@ def describe(found: Backup) -> BackupLine:
     )
 
 
-def running_target(stack: str | None, home: str) -> LocalTarget:
-    """The stack here, with its stores running. Raises Refused where one is not."""
-    at = home_at(home)
-    target = LocalTarget(find_stack(stack, at).read(), at)
-    runs = at.root.exists() and (target.supervisor.running() or any(tagged(STACK_TAG, str(at.root))))
-    if runs:
-        target.supervisor.ensure()
-    units = target.units() if runs else {}
-    away = [name for name in target.stack.stores if name not in units or not units[name].alive()]
-    if away:
-        raise Refused(
-            "the stores are not up",
-            because=f"these do not run: {', '.join(away)}",
-            way_out="holdfast up, then this again",
-        )
-    return target
+def stores_at(target: Target) -> Stores:
+    """Where a target's stores are reached."""
+    if isinstance(target, LocalTarget):
+        return OwnStores(target.provision)
+    from holdfast.infra.targets.cluster.target import ClusterTarget
+
+    assert isinstance(target, ClusterTarget)  # noqa: S101 - there is no third kind
+    return target.provision
+
+
+def where_it_runs(target: Target) -> str:
+    """The word for a target in a manifest."""
+    return "local" if isinstance(target, LocalTarget) else "cluster"
 
 
 def teller(quiet: bool) -> Say:
@@ -174,7 +173,7 @@ class LiveSchema:
     """Brings a database to the schema that the live release needs, by the stack's own migrations."""
 
     file: StackFile
-    target: LocalTarget
+    target: Target
 
     def fit(self, dsn: str) -> None:
         """Expand the database where the live release is newer; a database that is too new for it is refused."""
@@ -205,20 +204,22 @@ def _refuse_unsaid(to: str, replace: bool) -> None:
         )
 
 
-def _target(stack: str | None, home: str, to: str) -> tuple[StackFile, LocalTarget]:
+def _target(stack: str | None, home: str, to: str) -> tuple[StackFile, Target]:
     """The stack here. A restore into a new home asks nothing of it, and works where it is lost."""
+    if to == HERE:
+        return running_target(stack, home, parts=(STORES,))
     at = home_at(home)
     file = find_stack(stack, at)
-    return file, running_target(stack, home) if to == HERE else LocalTarget(file.read(), at)
+    return file, LocalTarget(file.read(), at)
 
 
-def _desk(file: StackFile, target: LocalTarget, run: Run) -> RestoreDesk:
+def _desk(file: StackFile, target: Target, run: Run) -> RestoreDesk:
     return RestoreDesk(
         stack=target.stack,
         home=target.home,
-        stores=OwnStores(target.provision),
+        stores=stores_at(target),
         timeline=run.timeline,
-        release_lock=Journal(target.home.journal).lock,
+        release_lock=partial(locked, Journal(target.home.journal), target),
         schema=LiveSchema(file, target),
         remember=lambda home: keep_stack(file, home),
     )
@@ -238,7 +239,7 @@ def _record(
 
 
 @contextmanager
-def _run_of(target: LocalTarget, command: str, quiet: bool) -> Iterator[Run]:
+def _run_of(target: Target, command: str, quiet: bool) -> Iterator[Run]:
     """A run with progress and, at its end, a report; a command that was refused before it did anything leaves none."""
     fresh = not target.home.root.exists()
     run = open_run(target.home.make().runs, command=command, stack=target.stack.name)

@@ -7,7 +7,7 @@ import redis
 
 TABLES = """
 CREATE ROLE reader NOLOGIN;
-CREATE EXTENSION vector;
+CREATE EXTENSION IF NOT EXISTS vector;
 CREATE SCHEMA "Odd name";
 CREATE TABLE "Odd name"."Things" (
     id bigserial PRIMARY KEY, "when" timestamptz, day date, span interval, raw bytea, body jsonb, tags text[],
