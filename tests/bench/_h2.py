@@ -8,6 +8,7 @@ begun are sent again on another one.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,12 @@ def start_h2(plan: LoadPlan) -> LoadProcess:
     argv = [sys.executable, "-P", "-m", "bench._h2", str(plan_file)]
     with log.open("ab") as errors:
         child = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         )
     process = LoadProcess(plan, child, log)
     try:

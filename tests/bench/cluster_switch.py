@@ -129,14 +129,14 @@ def figures_of(history: History, clients: dict[str, Population]) -> dict[str, An
     found = switches(history)
     generator = Generator().judge(history)
     took = latencies([r for stream in clients if stream != SSE for r in traffic(history, stream)])
-    seconds = max((point.data["seconds"] for point in points(history.events, "load.result")), default=0.0)
+    results = [point.data for point in points(history.events, "load.result")]
     writes = [point.data["returned"] - point.data["written"] for point in points(history.events, "switch")]
     return {
         "switches": len(found),
         "unseen": sum(1 for each in found if each.propagation_ms is None),
-        "seconds": round(seconds, 1),
+        "seconds": round(max((each["seconds"] for each in results), default=0.0), 1),
         "requests": len(requests),
-        "rate": round(len(requests) / seconds, 1) if seconds else 0.0,
+        "rate": round(sum(each["rate"] for each in results), 1),
         "failed": sum(1 for r in requests if not succeeded(r)),
         "effects_complete": wrong.complete,
         "effects": sum(1 for r in requests if r.offered.effect and succeeded(r)),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from bench import edge, start, switch
+from bench import cluster_switch, edge, start, switch
 from bench._result import Result
 from support.load_history import HistoryOf
 
@@ -26,6 +26,19 @@ SWITCH: dict[str, Any] = {
     "p99_ms": 6.0,
     "generator": {"outcome": "pass", "because": "4 streams were offered as planned"},
 }
+ON_CLUSTER: dict[str, Any] = {
+    "capacity": 580.0,
+    "switches": 50,
+    "unseen": 0,
+    "rate": 290.0,
+    "failed": 0,
+    "effects_complete": True,
+    "effects": 5_000,
+    "lost": 0,
+    "duplicated": 0,
+    "unexplained": 0,
+    "generator": {"outcome": "pass", "because": "4 streams were offered as planned"},
+}
 EDGE = {"p50_added_ms": 0.2, "p99_added_ms": 0.4, "cpu_us": 170.0}
 START = {"help_ms": 62.0, "up_s": 1.2, "down_s": 0.6}
 
@@ -34,6 +47,7 @@ def test_figures_that_keep_the_promise_are_ok() -> None:
     assert switch.shortfalls(SWITCH, WHOLE) == []
     assert edge.shortfalls(EDGE) == []
     assert start.shortfalls(START) == []
+    assert cluster_switch.shortfalls(ON_CLUSTER, cluster_switch.Options()) == []
 
 
 @pytest.mark.parametrize(
@@ -65,6 +79,32 @@ def test_a_short_run_of_switches_is_held_to_its_own_size() -> None:
     assert switch.shortfalls({**offered, "switches": 39}, SHORT) == ["39 of 40 switches were made"]
     assert "requests were offered" in switch.shortfalls({**offered, "requests": 10_000}, SHORT)[0]
     assert switch.shortfalls({**offered, "lost": 1}, SHORT) == ["1 requests were lost"]
+
+
+@pytest.mark.parametrize(
+    ("name", "planted", "said"),
+    [
+        ("failed", 1, "1 requests failed"),
+        ("lost", 1, "1 requests were lost"),
+        ("duplicated", 2, "2 requests had more than one effect"),
+        ("unexplained", 1, "1 effects are not explained"),
+        ("effects", 0, "no request had to leave an effect"),
+        ("effects_complete", False, "the effects could not be read"),
+        ("switches", 49, "49 of 50 switches were made"),
+        ("unseen", 1, "1 switches had no traffic around them"),
+        ("capacity", 620.0, "290.0 requests/s are less than half of 620.0"),
+        ("generator", {"outcome": "unknown", "because": "starts were late"}, "the generator was unwell"),
+    ],
+)
+def test_switches_on_a_cluster_are_not_ok_when_one_thing_is_wrong(name: str, planted: Any, said: str) -> None:
+    found = cluster_switch.shortfalls({**ON_CLUSTER, name: planted}, cluster_switch.Options())
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_a_path_that_cannot_carry_100_requests_a_second_is_not_ok() -> None:
+    slow = {**ON_CLUSTER, "capacity": 120.0, "rate": 60.0}
+    assert cluster_switch.shortfalls(slow, cluster_switch.Options()) == ["60.0 requests/s were offered"]
 
 
 @pytest.mark.parametrize("name", list(edge.LIMITS))
