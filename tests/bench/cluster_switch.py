@@ -12,63 +12,22 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from bench._clients import CLIENTS, SSE, Populations, load
 from bench._cluster import ClusterBench, Kind, throw_away_on_cluster
-from bench._h2 import start_h2
 from bench._result import Result, percentiles_ms, tell
 
 from holdfast.children import poll
 from holdfast.infra.program.colored_service import COLOR
 from holdfast.infra.stack import Color
-from holdfast.load.arrivals import Constant
 from holdfast.load.gates import Generator
-from holdfast.load.plan import LoadPlan
-from holdfast.load.process import LoadProcess
-from holdfast.load.profile import Connections, HttpRoute, Profile, Route, SseRoute
 from holdfast.measures import SECOND, latencies, succeeded, switches, traffic
 from holdfast.run import History, Run, read_history
 from holdfast.timeline import now, points
-
-BODY = {"message": "question {n}"}
-CHAT = {"method": "POST", "body": BODY, "idempotency_key": True, "effect": True}
-CALLS: dict[str, Route] = {
-    "whoami": HttpRoute(path="/v1/whoami", weight=80),
-    "chat": HttpRoute(path="/v1/chat", weight=20, **CHAT),  # type: ignore[arg-type] # keywords of several types
-}
-STREAMS: dict[str, Route] = {"stream": SseRoute(path="/v1/chat/stream", **CHAT)}  # type: ignore[arg-type] # as above
-
-
-@dataclass(frozen=True)
-class Population:
-    """Clients of one kind: their share of all requests, and how they connect."""
-
-    share: float
-    mix: dict[str, Route]
-    fresh: float = 0.0
-    h2: bool = False
-
-
-NEW, KEPT, H2, SSE = "new", "kept", "h2", "sse"
-CLIENTS: dict[Kind, dict[str, Population]] = {
-    "edge": {
-        NEW: Population(0.35, CALLS, fresh=1.0),
-        KEPT: Population(0.3, CALLS),
-        H2: Population(0.25, CALLS, h2=True),
-        SSE: Population(0.1, STREAMS),
-    },
-    "selector": {
-        NEW: Population(0.45, CALLS, fresh=1.0),
-        KEPT: Population(0.45, CALLS),
-        SSE: Population(0.1, STREAMS),
-    },
-}
-"""Behind a selector clients speak to the gateway itself, which speaks HTTP/1.1: there is no HTTP/2 to measure."""
 
 PROMISE = {"switches": 50, "rate": 100.0}
 STEPS = (120, 160, 210, 270, 350, 450, 580, 750)
@@ -120,7 +79,7 @@ def main() -> int:
 # -- pure: what the recorded requests say ------------------------------------------------------------------------------
 
 
-def figures_of(history: History, clients: dict[str, Population]) -> dict[str, Any]:
+def figures_of(history: History, clients: Populations) -> dict[str, Any]:
     """Our figures of one kind. `p50_ms`, `p99_ms`, `max_ms`: propagation, of all clients and of each population.
 
     The resolution is the distance of two requests of the population. `write_ms`: how long the write itself took.
@@ -196,7 +155,7 @@ def shortfalls(figures: dict[str, Any], options: Options) -> list[str]:
     return [reason for kept, reason in held if not kept]
 
 
-def well(history: History, clients: dict[str, Population]) -> str:
+def well(history: History, clients: Populations) -> str:
     """Why a step of the calibration was too much; empty when all was well."""
     took = latencies([r for stream in clients if stream != SSE for r in traffic(history, stream)])
     failed = sum(1 for r in history.requests if not succeeded(r))
@@ -218,7 +177,7 @@ def _measure(bench: ClusterBench, options: Options) -> dict[str, Any]:
     rate = max(PROMISE["rate"], capacity / 2)
     tell(f"{bench.kind}: {options.switches} switches at {rate:g} requests/s")
     run = bench.run(f"bench cluster_switch {bench.kind}")
-    with _load(bench, run, clients, rate, LONGEST_S):
+    with load(bench.target.edge_url(), run, clients, rate, LONGEST_S):
         time.sleep(LEAD_S)
         for number in range(options.switches):
             _switch(bench, run)
@@ -236,14 +195,14 @@ def _measure(bench: ClusterBench, options: Options) -> dict[str, Any]:
     }
 
 
-def _capacity(bench: ClusterBench, clients: dict[str, Population]) -> float:
+def _capacity(bench: ClusterBench, clients: Populations) -> float:
     """The last step that went well; 0 when not even the first did."""
     held = 0.0
     for rate in STEPS:
         run = bench.run("bench cluster_switch: calibration")
-        with _load(bench, run, clients, rate, STEP_S) as loads:
-            for load in loads:
-                load.wait(STEP_S + load.plan.drain + 5)
+        with load(bench.target.edge_url(), run, clients, rate, STEP_S) as loads:
+            for one in loads:
+                one.wait(STEP_S + one.plan.drain + 5)
         run.close()
         trouble = well(read_history(run.path), clients)
         tell(f"{bench.kind}: {rate} requests/s: {trouble or 'well'}")
@@ -275,34 +234,6 @@ def _point(run: Run, written: int, old: dict[str, Color], new: dict[str, Color])
     run.timeline.point("switch", op="bench", written=written, returned=now(), **colors)
 
 
-@contextmanager
-def _load(
-    bench: ClusterBench, run: Run, clients: dict[str, Population], rate: float, seconds: float
-) -> Iterator[list[LoadProcess]]:
-    """All populations at once; they end with the block."""
-    url = bench.target.edge_url()
-    with ExitStack() as running:
-        yield [
-            running.enter_context(_start(_plan(name, one, rate, seconds, run, url), h2=one.h2))
-            for name, one in clients.items()
-        ]
-
-
-def _start(plan: LoadPlan, *, h2: bool) -> LoadProcess:
-    return start_h2(plan) if h2 else LoadProcess.start(plan)
-
-
-def _plan(stream: str, one: Population, rate: float, seconds: float, run: Run, url: str) -> LoadPlan:
-    profile = Profile(
-        name=stream,
-        arrivals=Constant(rate=rate * one.share),
-        duration=f"{round(seconds * 1000)}ms",
-        connections=Connections(max=512, fresh=one.fresh),
-        mix=one.mix,
-    )
-    return LoadPlan(stream=stream, url=url, profile=profile, run_dir=str(run.path), run_id=run.id, seed=run.info.seed)
-
-
 # -- the rivals --------------------------------------------------------------------------------------------------------
 
 
@@ -315,13 +246,13 @@ def _rivals(bench: ClusterBench, options: Options, rate: float) -> dict[str, Any
     }
 
 
-def _patches(bench: ClusterBench, options: Options, clients: dict[str, Population], rate: float) -> dict[str, Any]:
+def _patches(bench: ClusterBench, options: Options, clients: Populations, rate: float) -> dict[str, Any]:
     """Only the selector of the gateway's Service is patched; nobody is told."""
     if not options.patches:
         return {"absent": "--patches 0"}
     api = bench.target.api
     run = bench.run("bench cluster_switch: selector patch")
-    with _load(bench, run, clients, rate, LONGEST_S):
+    with load(bench.target.edge_url(), run, clients, rate, LONGEST_S):
         time.sleep(LEAD_S)
         for _ in range(options.patches):
             old: Color = "blue" if api.get("Service", ALL)["spec"]["selector"][COLOR] == "blue" else "green"
@@ -338,7 +269,7 @@ def _patches(bench: ClusterBench, options: Options, clients: dict[str, Populatio
     return {**{key: found[key] for key in wanted}, "stayed_on_the_old_color": stays, "by_clients": by_clients}
 
 
-def _restarts(bench: ClusterBench, options: Options, clients: dict[str, Population], rate: float) -> dict[str, Any]:
+def _restarts(bench: ClusterBench, options: Options, clients: Populations, rate: float) -> dict[str, Any]:
     """The live gateway's pods are ended and made again with a changed template, as strategy Recreate does it."""
     if not options.restarts:
         return {"absent": "--restarts 0"}
@@ -346,7 +277,7 @@ def _restarts(bench: ClusterBench, options: Options, clients: dict[str, Populati
     color = str(api.get("Service", ALL)["spec"]["selector"][COLOR])
     run, name = bench.run("bench cluster_switch: naive restart"), f"{ALL}-{color}"
     took = []
-    with _load(bench, run, clients, rate, LONGEST_S):
+    with load(bench.target.edge_url(), run, clients, rate, LONGEST_S):
         time.sleep(LEAD_S)
         for number in range(options.restarts):
             begun = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bench import cluster_switch, edge, start, switch
+from bench._clients import CLIENTS
 from bench._result import Result
 from support.load_history import HistoryOf
 
@@ -142,3 +143,35 @@ def test_switches_that_lose_a_request_are_counted_from_the_run_itself() -> None:
     assert (figures["failed"], figures["lost"], figures["switches"]) == (1, 1, 1)
     assert figures["max_ms"] > 1900
     assert {"1 requests failed", "1 requests were lost"} <= set(switch.shortfalls(figures, SHORT))
+
+
+def test_clients_that_a_switch_does_not_reach_are_counted_and_named_by_population() -> None:
+    """New connections follow a switch after 50 ms; of the kept ones half stay, until the next switch leads back."""
+    run = HistoryOf()
+    for at, old, new in ((2.0, "blue", "green"), (5.0, "green", "blue")):
+        sides = {"from": {"gateway": old}, "to": {"gateway": new}}
+        written = round(at * 1e9)
+        run.point("switch", at, written=written, returned=written + 4_000_000, token=1, **sides)
+    for begin, end, color in ((0, 2.05, "blue"), (2.05, 5, "green"), (5, 8, "blue")):
+        run.steady(begin, end, color=color, stream="new")
+        run.steady(begin, end, rate=10, color=color, stream="kept")
+        run.steady(begin, end, rate=10, color="blue", stream="kept")
+    clients = {name: CLIENTS["selector"][name] for name in ("new", "kept")}
+    figures = cluster_switch.figures_of(run.history(), clients)
+    assert figures["write_ms"]["p50_ms"] == 4.0
+    assert 30 <= figures["by_clients"]["new"]["max_ms"] <= 60
+    assert figures["by_clients"]["kept"]["max_ms"] > 2800
+    assert cluster_switch.stayed(run.history(), "new") == 0.0
+    assert cluster_switch.stayed(run.history(), "kept") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [({}, ""), ({"state": "failed"}, "1 requests failed"), ({"took_ms": 900}, "p99 900 ms")],
+)
+def test_a_step_of_the_calibration_is_too_much_when_requests_fail_or_wait(planted: dict[str, Any], said: str) -> None:
+    run = HistoryOf()
+    run.load(stream="new")
+    run.steady(0, 0.5, stream="new")
+    run.request(0.6, stream="new", **planted)
+    assert cluster_switch.well(run.history(), {"new": CLIENTS["edge"]["new"]}) == said
