@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 LINE_SPANS = ("phase", "step", "fault")
+WAITING_SHOWN = 3
 
 
 class Progress:
@@ -44,8 +45,8 @@ class Progress:
             return
         if event.phase is Phase.START:
             self._began[event.span] = event
-            if self._live and event.name in LINE_SPANS:
-                self._live.update(_label(event.name, event.data))
+        if self._live and (now := _now(event)):
+            self._live.update(now)
         text = self._line(event)
         if text:
             self._print(f"{time.monotonic() - self._start:7.1f} s  {text}")
@@ -68,6 +69,15 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
+def _now(event: Event) -> str:
+    """What goes on from this event on; empty where it says nothing of that."""
+    if event.phase is Phase.START and event.name in LINE_SPANS:
+        return _label(event.name, event.data)
+    if event.name == "pulumi.begin":
+        return f"  {event.data['op']} {event.data['object']}"
+    return ""
+
+
 def _label(name: str, data: dict[str, Any]) -> str:
     if name == "step":
         return f"  {data.get('op')} · {data.get('step')}"
@@ -87,6 +97,14 @@ def _point(event: Event) -> str:
         return f"  {data['text']}"
     if event.name == "propagated":
         return f"  the edge answers from the new routes after {data['ms']:.1f} ms"
+    if event.name == "pulumi.done":
+        return "" if data.get("planned") else f"  {data['op']} {data['object']}"
+    if event.name == "pulumi.failed":
+        return f"  {data['op']} {data['object']}: FAILED"
+    if event.name == "waiting":
+        first = "; ".join(data["objects"][:WAITING_SHOWN])
+        more = len(data["objects"]) - WAITING_SHOWN
+        return f"  waits for {first}{f'; and {more} more' if more > 0 else ''}"
     if event.name == "drained":
         return f"  drained, {data['leftovers']} left in flight"
     return ""

@@ -12,7 +12,7 @@ from holdfast.errors import Refused, UsageError
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.supervisor.client import SupervisorClient
 from holdfast.infra.supervisor.unit import STACK_TAG
-from holdfast.infra.targets.kept import where_of
+from holdfast.infra.targets.kept import keep_where, where_of
 from holdfast.infra.targets.local.orphans import sweep_orphans
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Journal
@@ -26,11 +26,12 @@ def bring_up(
 ) -> StackStatus:
     """Start the stack and return its status. The home remembers which stack it is."""
     at = home_at(home)
-    file = find_stack(stack, at)
+    file, where = find_stack(stack, at), where_of(at, target="local")
     target = LocalTarget(file.read(), at)
     sweep_orphans(at)
     target.up(links_argv=links_argv, new_ports=new_ports)
     keep_stack(file, at)
+    keep_where(where, at)
     return local_status(target)
 
 
@@ -58,7 +59,7 @@ def take_down(home: str, *, data: bool = False) -> list[str]:
     with Journal(at.journal).lock("holdfast down"):
         running = _end(supervisor)
         if data:
-            _forget(at)
+            forget(at)
     return running
 
 
@@ -112,7 +113,8 @@ def _logs(home: str, process: str | None) -> list[Path]:
     return found
 
 
-def _forget(home: Home) -> None:
+def forget(home: Home) -> None:
+    """Forget what a home knows of its stack: the stores' data, state, and operations; releases and runs stay."""
     for folder in (home.data, home.state, home.envoy):
         shutil.rmtree(folder, ignore_errors=True)
     for path in home.journal.glob("[0-9]*"):

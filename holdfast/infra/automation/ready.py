@@ -20,6 +20,7 @@ EVERY_S = 1.0
 PATIENCE_S = 12.0
 """How long a cause must last that waiting does not end: a registry may fail once, a quota may be raised."""
 READY_S = 600.0
+GONE_S = 120.0
 SHOWN = 5
 
 
@@ -105,6 +106,16 @@ class Wait:
     def _point(self, text: str) -> None:
         if self._timeline:
             self._timeline.point("note", text=text)
+
+
+def until_gone(spaces: Sequence[Space], seconds: float = GONE_S) -> list[str]:
+    """Wait until no pod is left, `seconds` at most; returns the pods that are still ending then."""
+    left: list[str] = []
+    for _ in poll(time.monotonic() + seconds, every=EVERY_S):
+        left = [f"{space.namespace}/{pod['metadata']['name']}" for space in spaces for pod in space.api.list("Pod")]
+        if not left:
+            break
+    return left
 
 
 def lacking(asked: Sequence[Wanted], seen: Seen) -> list[str]:

@@ -12,7 +12,7 @@ from holdfast.infra.automation.settings import Settings
 from holdfast.infra.program.assembly import manifests
 from holdfast.infra.program.desired import Desired
 from holdfast.infra.program.manifest import Manifest
-from holdfast.infra.program.model import EnvironmentName
+from holdfast.infra.program.model import EnvironmentName, RegionName
 from holdfast.infra.program.place import cluster_of
 from holdfast.infra.stack import COLORS, Stack
 from holdfast.infra.targets.cluster.api import Api, Away, Object
@@ -22,7 +22,7 @@ REACH_S = 8.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a namespace at one moment; `warnings` are its events.
+    """What is in a namespace at one moment; `warnings` are its events, the newest last.
 
     `classes` are the cluster's storage classes; None: these credentials may not see them.
     """
@@ -53,7 +53,7 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
             replica_sets=self.api.list("ReplicaSet"),
             stateful_sets=self.api.list("StatefulSet"),
             jobs=self.api.list("Job"),
-            warnings=self.api.list("Event", fields="type=Warning"),
+            warnings=sorted(self.api.list("Event", fields="type=Warning"), key=_when),
             classes=self._classes(),
         )
 
@@ -81,20 +81,26 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.namespace}/{self.kind}/{self.name}"
 
 
-def spaces_of(stack: Stack, settings: Settings, desired: Desired) -> list[Space]:
-    """The namespaces of an environment, region by region. Nobody is asked."""
-    regions = cluster_of(stack).regions
-    found = []
-    for region, made in manifests(stack, settings.environment, desired).items():
-        for namespace in dict.fromkeys(manifest["metadata"].get("namespace", "") for manifest in made):
-            if namespace:
-                api = Api(settings.kubeconfig, namespace, context=regions[region].context)
-                found.append(Space(region=region, namespace=namespace, api=api))
-    return found
+def namespaces_of(stack: Stack, environment: EnvironmentName) -> dict[str, RegionName]:
+    """The namespaces of an environment, each with its region."""
+    made = manifests(stack, environment, Desired())
+    found = {
+        manifest["metadata"].get("namespace", ""): region for region, listed in made.items() for manifest in listed
+    }
+    return {namespace: region for namespace, region in found.items() if namespace}
 
 
-def refuse_unreachable(api: Api) -> None:
-    """Raise Refused when the API server does not answer: nothing was begun."""
+def spaces_of(stack: Stack, settings: Settings) -> list[Space]:
+    """The namespaces of an environment with their API servers. Nobody is asked."""
+    contexts = {region: plan.context for region, plan in cluster_of(stack).regions.items()}
+    return [
+        Space(region=region, namespace=name, api=Api(settings.kubeconfig, name, context=contexts[region]))
+        for name, region in namespaces_of(stack, settings.environment).items()
+    ]
+
+
+def refuse_unreachable(api: Api, was_up: bool) -> None:
+    """Raise Refused when the API server does not answer: nothing was begun. `was_up`: the stack was there before."""
     patience, api.patience = api.patience, REACH_S
     try:
         api.text("/version")
@@ -102,7 +108,8 @@ def refuse_unreachable(api: Api) -> None:
         raise Refused(
             "the cluster does not answer",
             because=error.because,
-            way_out="see that it is up and that the kubeconfig is the right one: kubectl get --raw /version",
+            way_out="see that it is up and that the kubeconfig is the right one: kubectl get --raw /version"
+            + ("; if it is gone for good: holdfast down --gone" if was_up else ""),
         ) from error
     finally:
         api.patience = patience
@@ -113,6 +120,10 @@ def wanted(stack: Stack, environment: EnvironmentName, desired: Desired) -> list
     idle = {f"{name}-{color}" for name in stack.services for color in COLORS if color != desired.live(name)}
     made = [manifest for region in manifests(stack, environment, desired).values() for manifest in region]
     return [found for manifest in made for found in _workload(manifest) if found.name not in idle]
+
+
+def _when(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _workload(manifest: Manifest) -> Iterator[Wanted]:

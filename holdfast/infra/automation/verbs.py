@@ -134,7 +134,7 @@ class Provisioner:
         return self._do("refresh", lambda stack, listen: stack.refresh(on_event=listen, color="never"), repaired)
 
     def down(self, *, data: bool = True) -> Changes:
-        """Take away what `up` made. Without `data` the namespaces stay, with claims of stores and what a release wrote."""
+        """Take away what `up` made. Without `data` the namespaces stay, and in them claims and what a release wrote."""
         repaired = self.repair()
         targets = None if data else self._without_data()
 
@@ -143,9 +143,9 @@ class Provisioner:
 
         return self._do("down", act, repaired)
 
-    def forget(self) -> None:
-        """Forget the state and the secrets of a stack of which nothing is left."""
-        self._open().workspace.remove_stack(self.name)
+    def forget(self, *, force: bool = False) -> None:
+        """Forget the state and the secrets of a stack of which nothing is left; `force`: whatever the state says."""
+        self._open().workspace.remove_stack(self.name, force=force)
         shutil.rmtree(where.folder(self.home) / self.name)
         self._opened = None
 
@@ -164,6 +164,10 @@ class Provisioner:
             self._say(line)
         return said
 
+    def knows_nothing(self) -> bool:
+        """Whether the state holds no object: nothing was ever up, or it was up from elsewhere."""
+        return not any(entry["type"].startswith("kubernetes:") for entry in self._resources())
+
     def secrets(self) -> list[str]:
         """The names of the secrets that the stack needs; they are made at the first `up` and kept sealed by Pulumi."""
         return sealed_names(manifests(self.stack, self.settings.environment, self.desired))
@@ -173,7 +177,7 @@ class Provisioner:
         return {key: output.value for key, output in self._open().outputs().items()}
 
     def _wait(self) -> Wait:
-        spaces = spaces_of(self.stack, self.settings, self.desired)
+        spaces = spaces_of(self.stack, self.settings)
         return Wait(self.name, spaces, wanted(self.stack, self.settings.environment, self.desired), self._timeline)
 
     def _do(self, verb: str, act: Act, repaired: list[str] | None = None) -> Changes:
@@ -213,11 +217,14 @@ class Provisioner:
 
     def _without_data(self) -> list[str]:
         """The URNs of all objects but those that hold data, and what these need."""
-        resources = (self._open().export_stack().deployment or {}).get("resources") or []
+        resources = self._resources()
         kept = _needed([entry["urn"] for entry in resources if _holds_data(entry)], resources)
         return [
             entry["urn"] for entry in resources if entry["type"].startswith("kubernetes:") and entry["urn"] not in kept
         ]
+
+    def _resources(self) -> list[dict[str, Any]]:
+        return (self._open().export_stack().deployment or {}).get("resources") or []
 
     def _open(self) -> automation.Stack:
         """The stack in its workspace, with its secrets made and its configuration set."""

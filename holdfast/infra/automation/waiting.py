@@ -23,6 +23,8 @@ NOT_PULLED = (
 )
 """Reasons of a waiting container whose image cannot be had (kubernetes, pkg/kubelet/images/types.go)."""
 STARTING = ("ContainerCreating", "PodInitializing", "")
+PULL_FAILED = "Failed to pull image"
+"""Begin of the kubelet's warning; the state of a pod's containers tells it only when all of them have been tried."""
 NOT_YET = "error looking up service account"
 """What admission says in a namespace that is a moment old."""
 ENDLESS: tuple[Cause, ...] = ("image", "quota", "refused", "storage class")
@@ -77,8 +79,16 @@ def _waiting(name: str, pod: Object, status: Object, waiting: Mapping[str, Any],
     image, reason = images_of(pod)[status["name"]], waiting.get("reason", "")
     message = first_line(waiting.get("message", ""))
     cause: Cause = "image" if reason in NOT_PULLED else "starting" if reason in STARTING else "crash"
+    warnings = _warnings(pod, seen)
+    if cause == "starting" and (failed := [text for text in warnings if text.startswith(f'{PULL_FAILED} "{image}"')]):
+        return Stuck(
+            object=name, cause="image", says=first_line(failed[-1]), subject=image, pod=pod["metadata"]["name"]
+        )
     if cause == "starting":
-        message = _warned(pod, seen) or f"container {status['name']} is being made, or its image pulled"
+        message = (
+            first_line(warnings[-1] if warnings else "")
+            or f"container {status['name']} is being made, or its image pulled"
+        )
         cause = "volume" if "olume" in message else "starting"
     elif last := status.get("lastState", {}).get("terminated"):
         message = f"{message or 'it ended'} (exit {last.get('exitCode')})"
@@ -86,11 +96,10 @@ def _waiting(name: str, pod: Object, status: Object, waiting: Mapping[str, Any],
     return Stuck(object=name, cause=cause, says=says, subject=image, pod=pod["metadata"]["name"])
 
 
-def _warned(pod: Object, seen: Seen) -> str:
-    """The last warning about a pod, such as of a volume that cannot be mounted."""
+def _warnings(pod: Object, seen: Seen) -> list[str]:
+    """The warnings about a pod, the last one last, such as of a volume that cannot be mounted."""
     uid = pod["metadata"].get("uid")
-    said = [event.get("message", "") for event in seen.warnings if event.get("involvedObject", {}).get("uid") == uid]
-    return first_line(said[-1]) if said else ""
+    return [event.get("message", "") for event in seen.warnings if event.get("involvedObject", {}).get("uid") == uid]
 
 
 def _not_made(namespace: str, seen: Seen) -> Iterator[Stuck]:

@@ -22,10 +22,13 @@ Examples:
   holdfast up && holdfast release build v1 && holdfast deploy v1
   holdfast deploy v2 --until switch      stop after a step; then resume or abort
   holdfast rollback                      one write, gated by nothing
+  holdfast up --target cluster           the same on Kubernetes; the home remembers it
 """
 
 COMMANDS = {
     "up": "holdfast.pipelines.cli.up:up",
+    "preview": "holdfast.pipelines.cli.preview:preview",
+    "refresh": "holdfast.pipelines.cli.refresh:refresh",
     "status": "holdfast.pipelines.cli.status:status",
     "logs": "holdfast.pipelines.cli.logs:logs",
     "down": "holdfast.pipelines.cli.down:down",
@@ -45,9 +48,11 @@ COMMANDS = {
 }
 HELP = {
     "up": "Start the stack: stores, edge, and the colors that were live.",
+    "preview": "Say what `up` would do to each object on a cluster.",
+    "refresh": "Name what somebody changed by hand on a cluster.",
     "status": "Show the stack and its release in one.",
     "logs": "Print a process's log.",
-    "down": "End every process of the stack; data and evidence stay.",
+    "down": "End the stack's processes, or take it off the cluster; data and evidence stay.",
     "release": "Build and list releases.",
     "deploy": "Ship a release blue-green.",
     "rollback": "Bring the traffic back to the color it came from.",
