@@ -168,7 +168,7 @@ def test_a_held_color_ends_by_itself_and_not_when_it_is_kept(place: Any) -> None
     target.hold(BLUE, None)
     assert target.held_until(BLUE) is None
     target.hold(BLUE, time.time() + 0.5)
-    until(lambda: not target.running(BLUE), "the color has ended by itself")
+    until(lambda: not target.running(BLUE), "the color has ended by itself", place.end_s)
     assert target.running(GREEN)
     assert who(place).json()["color"] == "green"
     started(place, "v1", BLUE)
@@ -178,17 +178,19 @@ def test_a_killed_instance_is_started_again(place: Any) -> None:
     target: Any = place.target
     if not isinstance(place.target, CanKill):
         pytest.skip("this target cannot kill")
-    address = target.addresses(BLUE)[0]
-    target.kill(address.instance)
+    killed = target.addresses(BLUE)[0]
+    target.kill(killed.instance)
 
-    def ready() -> bool:
+    def ready(probe: str) -> bool:
         try:
-            return httpx.get(f"{address.probe}/readyz").status_code == 200
+            return httpx.get(f"{probe}/readyz", timeout=1).status_code == 200
         except httpx.TransportError:
             return False
 
-    until(lambda: not ready(), "it is gone", 5)
-    until(ready, "it is ready again")
+    until(lambda: not ready(killed.probe), "it is gone", 5)
+    until(lambda: (after := target.successor(killed)) and ready(after.probe), "who came in its place is ready", 60)
+    target.wait_ready(BLUE)
+    assert len(target.addresses(BLUE)) == SIZES["gateway"] + SIZES["engine"]
 
 
 def test_a_stopped_color_is_gone_and_stopping_again_changes_nothing(place: Any) -> None:
@@ -200,7 +202,7 @@ def test_a_stopped_color_is_gone_and_stopping_again_changes_nothing(place: Any) 
         assert not target.running(BLUE)
     for address in addresses:
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{address.probe}/healthz")
+            httpx.get(f"{address.probe}/healthz", timeout=2)
     assert who(place).json()["color"] == "green"
 
 

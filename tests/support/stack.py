@@ -127,7 +127,7 @@ class Sparkle:
 
     def schema(self) -> AlembicSchema:
         """The repository's own migrations against the stack's database."""
-        return AlembicSchema(ROOT / "migrations", self.target.provision.store_dsn("postgres"))
+        return AlembicSchema(ROOT / "migrations", self.target.store_dsn("postgres"))
 
     @property
     def journal(self) -> Journal:

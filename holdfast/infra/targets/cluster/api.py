@@ -15,6 +15,7 @@ from typing import Any
 
 from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed, Refused
+from holdfast.infra.targets.cluster.inside import run_inside
 
 Object = dict[str, Any]
 
@@ -143,30 +144,7 @@ class Api:
 
     def execute(self, pod: str, argv: Sequence[str], *, container: str = "", timeout: float = ANSWER_S) -> str:
         """Run a command in a container and return what it printed. Raises EnvironmentFailed when it did not end 0."""
-        from kubernetes import client, stream
-        from kubernetes.config import config_exception
-
-        more: dict[str, str] = {"container": container} if container else {}
-        try:
-            socket = stream.stream(
-                client.CoreV1Api(self._client.own()).connect_get_namespaced_pod_exec,
-                pod,
-                self.namespace,
-                command=list(argv),
-                stdout=True,
-                stderr=True,
-                _preload_content=False,
-                _request_timeout=timeout,
-                **more,
-            )
-            socket.run_forever(timeout=timeout)
-            code, said = socket.returncode, socket.read_all()  # in this order: read_all forgets all channels
-            socket.close()
-        except (client.ApiException, config_exception.ConfigException, OSError) as error:
-            raise _not_run(pod, argv, str(error)) from error
-        if code != 0:
-            raise _not_run(pod, argv, str(said).strip() or f"it ended with {code}")
-        return str(said)
+        return run_inside(self._client.config, f"{self._path('Pod', pod)}/exec", argv, container, timeout)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -206,14 +184,8 @@ class _Connection:
     def __init__(self, config: Any) -> None:
         from kubernetes import client
 
-        self._config = config
+        self.config = config
         self._plain = client.ApiClient(config)
-
-    def own(self) -> Any:
-        """A client for one call: the library makes WebSockets by changing the client's methods meanwhile."""
-        from kubernetes import client
-
-        return client.ApiClient(self._config)
 
     def send(self, method: str, path: str, query: Mapping[str, str], body: Any, content: str) -> tuple[int, bytes]:
         """Status and body. Raises OSError when there was no answer."""
@@ -279,9 +251,3 @@ def _message(data: bytes) -> str:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "reason", "") or error)
-
-
-def _not_run(pod: str, argv: Sequence[str], because: str) -> EnvironmentFailed:
-    return EnvironmentFailed(
-        f"`{' '.join(argv)}` could not be run in {pod}", because=because, way_out=f"see kubectl describe pod {pod}"
-    )
