@@ -7,6 +7,7 @@ from pathlib import Path
 
 from holdfast.errors import UsageError
 from holdfast.infra.home import home_at
+from holdfast.pipelines.failover_gates import failover_report
 from holdfast.pipelines.recovery_gates import judge_restore, restore_drill_report
 from holdfast.pipelines.verify_gates import judge_verify
 from holdfast.report.build import build_report
@@ -75,6 +76,7 @@ def _reporter(command: str) -> Callable[[History], Report]:
         "verify": lambda history: build_report(history, judge_verify(history)),
         "restore": lambda history: build_report(history, judge_restore(history)),
         "drill restore": restore_drill_report,
+        "drill failover": failover_report,
     }
     found = [reporter for begin, reporter in reporters.items() if command.startswith(begin)]
     return found[0] if found else lambda history: build_report(history, judge_release(history))

@@ -145,19 +145,19 @@ class RedisSink:
 
 
 class Writer:
-    """Writes 1, 2, 3, … into a sink, `rate` a second, in a thread of its own, and notes what was acknowledged.
+    """Writes the numbers after `after` into a sink, `rate` a second, in a thread, and notes what was acknowledged.
 
     A number that fails is not tried again: it may be there all the same, and is neither lost nor kept then.
     """
 
-    def __init__(self, name: str, sink: Sink, *, rate: float) -> None:
+    def __init__(self, name: str, sink: Sink, *, rate: float, after: int = 0) -> None:
         self.name = name
         self.sink = sink
         self.acknowledged: list[Acknowledged] = []
         self.failed = 0
         self.first_error = ""
         self._pause = 1 / rate
-        self._number = 0
+        self._number, self._last = after, after + MOST
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name=f"writes {name}", daemon=True)
 
@@ -173,7 +173,7 @@ class Writer:
 
     def _go_on(self) -> None:
         due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())) and self._number < MOST:
+        while not self._stop.wait(max(0.0, due - time.monotonic())) and self._number < self._last:
             due = max(due + self._pause, time.monotonic() - 1.0)
             self._number += 1
             try:

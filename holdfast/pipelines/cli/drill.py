@@ -1,4 +1,4 @@
-"""holdfast drill restore"""
+"""holdfast drill restore | failover"""
 
 from __future__ import annotations
 
@@ -43,6 +43,49 @@ def restore(
     options = DrillOptions(plant=plant, rate=rate, after_s=duration(after))
     limits = DrillLimits(rpo_s=duration(max_rpo), rto_s=duration(max_rto))
     report, path = drill_restore(stack, home, options, limits, quiet=quiet)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(summary(report, path))
+    return int(report.exit_code)
+
+
+@drill.command(
+    epilog="\b\nExamples:\n  holdfast drill failover\n  holdfast drill failover --max-rpo 1s --json\n"
+    "  holdfast drill failover --plant stalled-replica   # see that it is caught"
+)
+@acting
+@click.option("--plant", default="", help="Break something: the verdict must not be pass.")
+@click.option("--rate", type=click.FloatRange(1, 2000), default=100, show_default=True, help="Writes a second.")
+@click.option("--before", default="3s", show_default=True, metavar="TIME", help="Writes before the cut.")
+@click.option("--image", default="", help="The image of the stores, instead of the one that the stack names.")
+@click.option("--max-rpo", default="5s", show_default=True, metavar="TIME", help="No more may be lost.")
+@click.option("--max-rto", default="60s", show_default=True, metavar="TIME", help="The other region must lead by then.")
+def failover(
+    stack: str | None,
+    home: str,
+    as_json: bool,
+    quiet: bool,
+    plant: str,
+    rate: float,
+    before: str,
+    image: str,
+    max_rpo: str,
+    max_rto: str,
+) -> int:
+    """Cut the primary region off, promote the secondary, compare every acknowledged write, and go back to normal.
+
+    It needs a cluster, and makes two namespaces of its own there with the stack's stores; what runs is not touched.
+    """
+    from holdfast.infra.recovery.failover import FailoverOptions
+    from holdfast.pipelines.cli.output import print_json
+    from holdfast.pipelines.drills import DrillLimits, drill_failover
+    from holdfast.pipelines.releases import duration
+    from holdfast.report.text import summary
+
+    options = FailoverOptions(plant=plant, rate=rate, before_s=duration(before), image=image)
+    limits = DrillLimits(rpo_s=duration(max_rpo), rto_s=duration(max_rto))
+    report, path = drill_failover(stack, home, options, limits, quiet=quiet)
     if as_json:
         print_json(report)
     else:
