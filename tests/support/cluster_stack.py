@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import httpx
 import msgspec
-from support.stack import Sparkle, quick_stack, wait_until
+from support.stack import StackUnderTest, quick_stack, wait_until
 
 from holdfast.infra.home import Home
 from holdfast.infra.program.place import cluster_of
@@ -51,12 +51,10 @@ def cluster_target(stack: Stack, home: Home, **more: Any) -> ClusterTarget:
     return ClusterTarget(stack, home, ClusterProvision(stack, home, WHERE, find_access()), **more)
 
 
-class ClusterSparkle(Sparkle):
+class ClusterSparkle(StackUnderTest[ClusterTarget]):
     """The same words for a stack on the cluster."""
 
-    target: ClusterTarget
-
-    def colors_there(self) -> dict[str, list[str]]:
+    def colors_there(self) -> dict[str, list[Color]]:
         """Which colors of each service have pods that stay."""
         found = {}
         for service in self.stack.services:

@@ -1,7 +1,8 @@
 """A process that runs one command of the release desk and is killed at a point of it, or kills the supervisor there.
 
-`python deploy_child.py SPEC` with SPEC as JSON: home, verb, version, shares, replicas, fail ("reconcile": the ledger
-says no), `victim`: self|supervisor, and `point`: {"at": WHERE, "step": NAME}. WHERE is before or after (around the
+`python deploy_child.py SPEC` with SPEC as JSON: home, verb, version, shares, replicas, space (the name of a stack on
+the test cluster; empty: on this machine), fail ("reconcile": the ledger says no), `victim`: self|supervisor, and
+`point`: {"at": WHERE, "step": NAME}. WHERE is before or after (around the
 step's act), done (its DONE line is on disk and nothing after it), undo-before, undo-after, or begin, paused, finish
 (right after that line). The last line of stdout is JSON: how the command ended.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.stack import Sparkle, quick_stack, refusal, supervisor_pids, verdict
+from support.stack import Sparkle, StackUnderTest, quick_stack, refusal, supervisor_pids, verdict
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.infra.bluegreen import operations
@@ -55,6 +56,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     shares: list[int] = []
     replicas: int = 1
+    space: str = ""
     fail: str = ""
     point: Point | None = None
     victim: str = "self"
@@ -94,13 +96,13 @@ def run_child(spec: Spec, *, within: Sequence[str] = (), timeout: float = 60) ->
     )
 
 
-def command(stack: Sparkle, verb: str, version: str = "", shares: Sequence[int] = (), **ports: Any) -> Any:
+def command(stack: StackUnderTest[Any], verb: str, version: str = "", shares: Sequence[int] = (), **ports: Any) -> Any:
     """One command of the release desk, with quick ports."""
     desk = stack.desk(schema=AnySchema(), **ports)
     return desk.deploy(version, shares=shares) if verb == "deploy" else WAYS[verb](desk)
 
 
-def refused(stack: Sparkle, verb: str, version: str = "") -> Refused:
+def refused(stack: StackUnderTest[Any], verb: str, version: str = "") -> Refused:
     return refusal(lambda: command(stack, verb, version))
 
 
@@ -150,14 +152,24 @@ class Killer:
         setattr(Operation, "write", write)  # noqa: B010 - mypy forbids the plain assignment to a method
 
 
+def stack_of(spec: Spec) -> StackUnderTest[Any]:
+    """The stack of a spec, opened."""
+    home = Home(Path(spec.home))
+    if spec.space:
+        from support.cluster_stack import ClusterSparkle, cluster_target, quick_cluster_stack
+
+        there = quick_cluster_stack(spec.replicas, name=spec.space)
+        return ClusterSparkle(there, home, cluster_target(there, home))
+    stack = quick_stack(spec.replicas)
+    return Sparkle(stack, home, LocalTarget(stack, home))
+
+
 def main(spec: Spec) -> int:
     Killer(spec).arm()
-    home = Home(Path(spec.home))
-    stack = quick_stack(spec.replicas)
     no = verdict(Outcome.FAIL)
     try:
         result = command(
-            Sparkle(stack, home, LocalTarget(stack, home)),
+            stack_of(spec),
             spec.verb,
             spec.version,
             spec.shares,

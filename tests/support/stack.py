@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import httpx
 import msgspec
@@ -27,6 +28,7 @@ from holdfast.infra.home import Home
 from holdfast.infra.release import build_release, remove_releases
 from holdfast.infra.stack import Color, Stack, load_stack
 from holdfast.infra.supervisor.unit import STACK_TAG, UNIT_TAG, Kept
+from holdfast.infra.target import Target
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Journal, Operation
 from holdfast.migrations.schema import AlembicSchema
@@ -93,13 +95,16 @@ def verdict(outcome: Outcome = Outcome.PASS, gate: str = "given") -> list[Verdic
     return [Verdict(gate=gate, outcome=outcome, because=f"the test says {outcome.value}")]
 
 
+T = TypeVar("T", bound=Target)
+
+
 @dataclass
-class Sparkle:
-    """A stack that is up, with quick ports."""
+class StackUnderTest(ABC, Generic[T]):
+    """A stack that is up, with quick ports, wherever it runs."""
 
     stack: Stack
     home: Home
-    target: LocalTarget
+    target: T
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -151,23 +156,6 @@ class Sparkle:
         """The live colors, of the services that have one."""
         return {name: cast(Color, color) for name, color in self.live().items() if color}
 
-    def units(self) -> dict[str, Kept]:
-        """The units that are not being ended."""
-        return {name: kept for name, kept in self.target.units().items() if not kept.stopping}
-
-    def normal(self) -> dict[str, Any]:
-        """What a test must leave as it found it: units, live colors, no open operation."""
-        wait_until(lambda: all(kept.alive() for kept in self.target.units().values()), "every unit runs")
-        operation = self.journal.open_operation()
-        table = self.target.live()
-        return {
-            "units": sorted(self.units()),
-            "weights": table.weights,
-            "preview": table.preview,
-            "open": operation and operation.name,
-            "holds": sorted(name for name, kept in self.units().items() if kept.expires_at),
-        }
-
     def live_version(self) -> str:
         """The version of the live edge color."""
         service = self.stack.edge.service
@@ -188,6 +176,35 @@ class Sparkle:
         for run in self.runs:
             run.close()
         self.runs.clear()
+
+    def last(self) -> Operation:
+        """The last operation."""
+        return self.journal.operations()[-1]
+
+    @abstractmethod
+    def converged(self) -> None:
+        """Assert: one live color a service, which answers and stays; nothing open but a hold; nothing runs in vain."""
+
+
+class Sparkle(StackUnderTest[LocalTarget]):
+    """On this machine."""
+
+    def units(self) -> dict[str, Kept]:
+        """The units that are not being ended."""
+        return {name: kept for name, kept in self.target.units().items() if not kept.stopping}
+
+    def normal(self) -> dict[str, Any]:
+        """What a test must leave as it found it: units, live colors, no open operation."""
+        wait_until(lambda: all(kept.alive() for kept in self.target.units().values()), "every unit runs")
+        operation = self.journal.open_operation()
+        table = self.target.live()
+        return {
+            "units": sorted(self.units()),
+            "weights": table.weights,
+            "preview": table.preview,
+            "open": operation and operation.name,
+            "holds": sorted(name for name, kept in self.units().items() if kept.expires_at),
+        }
 
     def converged(self) -> None:
         """Assert: one live color a service, which answers and stays; nothing open but a hold; nothing runs in vain."""
@@ -212,10 +229,6 @@ class Sparkle:
         assert all(units[name].alive() for name in wanted)
         served_by = self.chat().json()["served_by"]
         assert {name: who["color"] for name, who in served_by.items()} == self.live()
-
-    def last(self) -> Operation:
-        """The last operation."""
-        return self.journal.operations()[-1]
 
     def close(self) -> None:
         """End the stack; nothing is left."""

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from support.stack import Sparkle
+from support.stack import StackUnderTest
 
 PAUSE_S = 0.04
 
@@ -98,5 +99,5 @@ class Traffic:
         self.acknowledged.append(key)
 
 
-def traffic_on(stack: Sparkle) -> Traffic:
-    return Traffic(stack.url, stack.target.provision.store_dsn("postgres"))
+def traffic_on(stack: StackUnderTest[Any], longest: float = 60.0) -> Traffic:
+    return Traffic(stack.url, stack.target.store_dsn("postgres"), longest)

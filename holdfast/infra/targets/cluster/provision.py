@@ -65,7 +65,7 @@ class ClusterProvision:
 
     def down(self) -> Changes:
         """Take everything away, the colors too."""
-        return self._pulumi().down()
+        return self._pulumi().down(data=True)
 
     def exists(self) -> bool:
         """Whether the namespace is there and stays."""
@@ -110,10 +110,14 @@ class ClusterProvision:
         away = [name for name in needed if name not in workloads or not _ready(workloads[name])]
         return f"not ready: {', '.join(away)}" if away else ""
 
-    def have_colors(self, services: Sequence[str], color: str) -> Changes:
-        """Have Pulumi make or take away one color of these services, as the kept colors say; nothing else changes."""
+    def have_colors(self, services: Sequence[str], color: str, *, refresh: bool = False) -> Changes:
+        """Have Pulumi make or take away one color of these services, as the kept colors say; nothing else changes.
+
+        `refresh`: look first what is there, because the cluster itself has ended a color whose hold was over.
+        """
         names = [f"{service}-{color}" for service in services]
-        return self._pulumi().up(only=[f"**::{self.place.namespace}/*/{name}*" for name in names])
+        only = [f"**::{self.place.namespace}/*/{name}*" for name in names]
+        return self._pulumi().up(refresh=refresh, only=only)
 
     # -- stores ----------------------------------------------------------------------------------------------------
 

@@ -91,11 +91,13 @@ class ClusterTarget:
         for service, color in placement.items():
             size = max(sizes[service], self._size_of_live(service))
             wanted.setdefault(service, {})[color] = _state(release, service, size, image)
+        kept = colors.read(self.api)
+        ended = any(c in kept.get(s, {}) and self._deployment(s, c) is None for s, c in placement.items())
         colors.write(self.api, self.place, wanted)
         for service, color in placement.items():
             hold.keep(self.api, service, color)
         for color, services in _by_color(placement).items():
-            self.provision.have_colors(services, color)
+            self.provision.have_colors(services, color, refresh=ended)
         for service, color in placement.items():
             size = wanted[service][color].replicas if not self.place.one else 1
             self.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": size}}, under="scale")
