@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
 import redis
-from support.stack import Sparkle, wait_until
+from support.stack import StackUnderTest, wait_until
 
 from holdfast.infra.home import Home
 from holdfast.infra.recovery.context import RestorePlan
@@ -28,13 +29,15 @@ from holdfast.timeline import Timeline
 class Restoring:
     """A backup of a stack, and a home from which it is restored. The stack's own effects do not count: users go on."""
 
-    stack: Sparkle
+    stack: StackUnderTest[Any]
     backup: Backup
     home: Home
 
+    reached: Stores | None = None
+
     @property
-    def stores(self) -> OwnStores:
-        return OwnStores(self.stack.target.provision)
+    def stores(self) -> Stores:
+        return self.reached or OwnStores(self.stack.target.provision)
 
     def desk(self) -> RestoreDesk:
         self.home.root.mkdir(parents=True, exist_ok=True)
@@ -115,6 +118,6 @@ class Restoring:
                 client.close()
 
 
-def acting(stack: Sparkle, backup: Backup, folder: Path) -> Restoring:
+def acting(stack: StackUnderTest[Any], backup: Backup, folder: Path) -> Restoring:
     """Restores of a backup from a home of their own in `folder`."""
     return Restoring(stack, backup, Home(folder / "acting"))
