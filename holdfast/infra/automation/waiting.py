@@ -68,7 +68,7 @@ def of_pod(namespace: str, pod: Object, seen: Seen) -> Iterator[Stuck]:
     name = f"{namespace}/Pod/{pod['metadata']['name']}"
     unplaced = condition(pod, "PodScheduled")
     if unplaced and unplaced.get("status") == "False":
-        said = first_line(unplaced.get("message", ""))
+        said = _unbound(pod, seen) or first_line(unplaced.get("message", "")).partition(". ")[0]
         yield Stuck(object=name, cause="unschedulable", says=said, pod=pod["metadata"]["name"])
     for status in containers(pod):
         if waiting := status.get("state", {}).get("waiting"):
@@ -130,6 +130,12 @@ def _refused(namespace: str, kind: str, owner: Object, message: str) -> Iterator
     owners = owner["metadata"].get("ownerReferences") or [{"kind": kind, "name": owner["metadata"]["name"]}]
     name = f"{namespace}/{owners[0]['kind']}/{owners[0]['name']}"
     yield Stuck(object=name, cause=cause, says=first_line(message), subject=owners[0]["name"])
+
+
+def _unbound(pod: Object, seen: Seen) -> str:
+    """What is wrong with a claim of the pod; empty when nothing is known to be."""
+    mine = _claims_of(pod)
+    return next((found.says for found in _claims("", seen) if found.object.rpartition("/")[2] in mine), "")
 
 
 def _claims(namespace: str, seen: Seen) -> Iterator[Stuck]:
