@@ -92,6 +92,7 @@ class ClusterTarget:
             size = max(sizes[service], self._size_of_live(service))
             wanted.setdefault(service, {})[color] = _state(release, service, size, image)
         kept = colors.read(self.api)
+        self._wait_ended(placement)
         ended = any(c in kept.get(s, {}) and self._deployment(s, c) is None for s, c in placement.items())
         colors.write(self.api, self.place, wanted)
         for service, color in placement.items():
@@ -363,6 +364,14 @@ class ClusterTarget:
             if argv := command(self._plan(service)):
                 found = [pod for pod in pods.of_color(self.api, self.place, service, color) if pods.is_running(pod)]
                 pods.tell(self.api, [pods.name(pod) for pod in found], argv, service)
+
+    def _wait_ended(self, placement: Placement) -> None:
+        """Wait for Deployments of these colors that are ending: nothing can be made in their place before."""
+        names = [f"{service}-{color}" for service, color in placement.items()]
+        for _ in poll(time.monotonic() + GONE_S, every=0.25):
+            found = [self.api.find("Deployment", name) for name in names]
+            if not any(one and "deletionTimestamp" in one["metadata"] for one in found):
+                return
 
     def _wait_gone(self, placement: Placement) -> None:
         """Wait until no pod of the colors is left, also none that is ending."""
