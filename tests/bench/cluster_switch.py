@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 from bench._clients import CLIENTS, SSE, Populations, load
-from bench._cluster import ClusterBench, Kind, throw_away_on_cluster
+from bench._cluster import COLORS, ClusterBench, Kind, throw_away_on_cluster
 from bench._result import Result, percentiles_ms, tell
 
 from holdfast.children import poll
@@ -36,8 +36,10 @@ STEP_S = 6.0
 STEP_P99_MS = 250.0
 IN_FORCE_S = 20.0
 LEAD_S = 1.5
-CALM_S = {"edge": 0.7, "selector": 1.2}
-"""Seconds between a switch that is in force (and drained) and the next."""
+CALM_S = {"edge": 0.7, "selector": 2.0}
+"""Seconds between a switch that is in force (and whose old color drains) and the next."""
+PATCH_S = 3.5
+"""Seconds that a plain patch is given to reach its clients."""
 LONGEST_S = 1200.0
 ALL = "gateway"
 
@@ -136,6 +138,22 @@ def stayed(history: History, stream: str) -> float | None:
     return round(sum(seen) / len(seen), 3) if seen else None
 
 
+def restarts_of(history: History) -> dict[str, Any]:
+    """What failed of the same traffic, restart by restart; `restart_s` is until the new pods were ready."""
+    windows = [(point.data["begun"], point.data["ended"]) for point in points(history.events, "restart")]
+    bad = [r.offered.intended for r in history.requests if not succeeded(r)]
+    failed = [sum(begun <= at < ended for at in bad) for begun, ended in windows]
+    return {
+        "restarts": len(windows),
+        "requests": len(history.requests),
+        "failed": len(bad),
+        "failed_by_restart": failed,
+        "restart_s": [round((ended - begun) / SECOND - LEAD_S, 1) for begun, ended in windows],
+        "lost": len(history.reconciliation.lost),
+        "duplicated": len(history.reconciliation.duplicated),
+    }
+
+
 def shortfalls(figures: dict[str, Any], options: Options) -> list[str]:
     """What does not hold of the promise; a short run is held to its own size."""
     half = figures["capacity"] / 2
@@ -213,19 +231,22 @@ def _capacity(bench: ClusterBench, clients: Populations) -> float:
 
 
 def _switch(bench: ClusterBench, run: Run) -> None:
-    """One switch as a release makes it: the write, until it is in force; behind selectors the old color then drains."""
+    """One switch as a release makes it: the write, until it is in force; behind selectors the old color then drains.
+
+    It drains until it is switched to again: a kept connection that is used seldom moves late.
+    """
     target = bench.target
     table = target.live()
     old: Color = "blue" if table.live(target.stack.edge.service) == "blue" else "green"
     new: Color = "green" if old == "blue" else "blue"
+    if bench.kind == "selector":
+        target.undrain(bench.placed(new))
     moved = table.moved(bench.placed(new), table.token + 1)
     written = target.route(moved)
     _point(run, written, bench.placed(old), bench.placed(new))
     bench.wait_in_force(moved, IN_FORCE_S)
     if bench.kind == "selector":
         target.drain(bench.placed(old))
-        time.sleep(CALM_S[bench.kind])
-        target.undrain(bench.placed(old))
     time.sleep(CALM_S[bench.kind])
 
 
@@ -238,11 +259,13 @@ def _point(run: Run, written: int, old: dict[str, Color], new: dict[str, Color])
 
 
 def _rivals(bench: ClusterBench, options: Options, rate: float) -> dict[str, Any]:
-    """On the stack without an edge, at the same rate."""
+    """On the stack without an edge; no color drains any more. The restarts at 100 requests/s, which is kinder to them."""
     clients = CLIENTS[bench.kind]
+    for color in COLORS:
+        bench.target.undrain(bench.placed(color))
     return {
         "selector_patch": _patches(bench, options, clients, rate),
-        "naive_restart": _restarts(bench, options, clients, rate),
+        "naive_restart": _restarts(bench, options, clients, PROMISE["rate"]),
     }
 
 
@@ -260,7 +283,7 @@ def _patches(bench: ClusterBench, options: Options, clients: Populations, rate: 
             written = now()
             api.patch("Service", ALL, {"spec": {"selector": {COLOR: new}}})
             _point(run, written, {ALL: old}, {ALL: new})
-            time.sleep(3 * CALM_S["selector"])
+            time.sleep(PATCH_S)
     history = _judged(bench, run, options)
     found = figures_of(history, clients)
     wanted = ("switches", "requests", "failed", "lost", "duplicated")
@@ -276,28 +299,18 @@ def _restarts(bench: ClusterBench, options: Options, clients: Populations, rate:
     api = bench.target.api
     color = str(api.get("Service", ALL)["spec"]["selector"][COLOR])
     run, name = bench.run("bench cluster_switch: naive restart"), f"{ALL}-{color}"
-    took = []
     with load(bench.target.edge_url(), run, clients, rate, LONGEST_S):
         time.sleep(LEAD_S)
         for number in range(options.restarts):
-            begun = time.monotonic()
+            begun = now()
             template = {"metadata": {"annotations": {"holdfast-bench/restart": str(number)}}}
             strategy = {"type": "Recreate", "rollingUpdate": None}
             api.patch("Deployment", name, {"spec": {"strategy": strategy, "template": template}})
             _wait_rolled_out(bench, name)
-            took.append(time.monotonic() - begun)
             time.sleep(LEAD_S)
+            run.timeline.point("restart", begun=begun, ended=now())
     history = _judged(bench, run, options)
-    failed = sum(1 for r in history.requests if not succeeded(r))
-    return {
-        "restarts": options.restarts,
-        "requests": len(history.requests),
-        "failed": failed,
-        "failed_per_restart": round(failed / options.restarts, 1),
-        "restart_s": round(sum(took) / len(took), 1),
-        "lost": len(history.reconciliation.lost),
-        "duplicated": len(history.reconciliation.duplicated),
-    }
+    return restarts_of(history)
 
 
 def _wait_rolled_out(bench: ClusterBench, name: str) -> None:

@@ -175,3 +175,14 @@ def test_a_step_of_the_calibration_is_too_much_when_requests_fail_or_wait(plante
     run.steady(0, 0.5, stream="new")
     run.request(0.6, stream="new", **planted)
     assert cluster_switch.well(run.history(), {"new": CLIENTS["edge"]["new"]}) == said
+
+
+def test_what_a_restart_costs_is_told_restart_by_restart() -> None:
+    run = HistoryOf()
+    run.steady(0, 20)
+    for begin, end, failed in ((2, 9, 5), (9, 16, 2)):
+        run.point("restart", end, begun=round(begin * 1e9), ended=round(end * 1e9))
+        for k in range(failed):
+            run.request(begin + k, state="failed")
+    found = cluster_switch.restarts_of(run.history())
+    assert (found["failed"], found["failed_by_restart"], found["restart_s"]) == (7, [5, 2], [5.5, 5.5])
