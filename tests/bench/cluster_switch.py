@@ -259,7 +259,7 @@ def _point(run: Run, written: int, old: dict[str, Color], new: dict[str, Color])
 
 
 def _rivals(bench: ClusterBench, options: Options, rate: float) -> dict[str, Any]:
-    """On the stack without an edge; no color drains any more. The restarts at 100 requests/s, which is kinder to them."""
+    """On the stack without an edge; no color drains any more. Restarts at 100 requests/s, which is kinder to them."""
     clients = CLIENTS[bench.kind]
     for color in COLORS:
         bench.target.undrain(bench.placed(color))
