@@ -33,9 +33,7 @@ class ReleaseTraffic:
     effects: Callable[[str], list[Effect] | None]
     streams: list[str] = field(default_factory=list)
 
-    def offer(
-        self, kind: str, profile: str, seconds: float | None, headers: dict[str, str], url: str = ""
-    ) -> History:
+    def offer(self, kind: str, profile: str, seconds: float | None, headers: dict[str, str], url: str = "") -> History:
         """Send a profile's requests (to the edge, where no URL is named) and return what was recorded of them."""
         stream = f"{kind}{sum(name.startswith(kind) for name in self.streams) + 1}-{self.run.info.seed % 1000}"
         wanted = load_profile(profile)

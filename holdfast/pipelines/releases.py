@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ import msgspec
 
 from holdfast.errors import UsageError
 from holdfast.infra.bluegreen.operations import Desk, Result
-from holdfast.infra.home import home_at
-from holdfast.infra.release import Release, build_release, list_releases
+from holdfast.infra.home import Home, home_at
+from holdfast.infra.release import Manifest, Release, build_release, list_releases
+from holdfast.infra.targets.kept import TargetName, where_of
 from holdfast.journal import Journal
 from holdfast.pipelines.compose import find_stack, open_desk
 from holdfast.pipelines.progress import Progress
@@ -22,6 +24,7 @@ from holdfast.pipelines.targets import ALL_PARTS, running_target
 from holdfast.run import open_run
 from holdfast.timeline import read_events
 
+PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -43,14 +46,56 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
-def build(stack: str | None, home: str, version: str, *, source: str | None = None, plant: str = "") -> Release:
-    """Build a release from a folder, by default the stack's own."""
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    """A built release. `image`: what it is on a cluster; empty where it runs on this machine only."""
+
+    version: str
+    digest: str
+    path: str
+    manifest: Manifest
+    image: str = ""
+
+
+def build(
+    stack: str | None,
+    home: str,
+    version: str,
+    *,
+    source: str | None = None,
+    plant: str = "",
+    target: TargetName | None = None,
+    image: str = "",
+    quiet: bool = False,
+) -> Built:
+    """Build a release from a folder, by default the stack's own; for a cluster its image too.
+
+    `image`: one that somebody has pushed, by its digest; without one it is built, and loaded into our own cluster.
+    """
     at = home_at(home)
-    file = find_stack(stack, at)
+    if image and not PINNED.fullmatch(image):
+        raise UsageError(
+            f"{image} names no image for certain",
+            because="a tag can be moved to another image, a digest cannot",
+            way_out="name it as REGISTRY/NAME@sha256:… (docker inspect and crane digest print that)",
+        )
+    file, where = find_stack(stack, at), where_of(at, target="cluster" if image else target, looking=True)
     folder = Path(source) if source else file.folder(file.read().services_from)
     if not folder.is_dir():
         raise UsageError(f"there is no folder {source}", because="--from names a folder", way_out="check the path")
-    return build_release(version, folder, at.make().releases, plant=plant)
+    built = build_release(version, folder, at.make().releases, plant=plant)
+    found = _image_of(built, at, image, quiet=quiet) if where.target == "cluster" else ""
+    return Built(version=built.version, digest=built.digest, path=built.path, manifest=built.manifest, image=found)
+
+
+def _image_of(release: Release, home: Home, named: str, *, quiet: bool) -> str:
+    """The image of a release: the one that is named, one that is known already, else one built now."""
+    from holdfast.infra.targets.cluster import images
+
+    if named:
+        images.keep(home, release, images.Image(reference=named))
+    elif images.known(home, release) is None:
+        images.build(home, release, lambda line: None if quiet else print(line, file=sys.stderr, flush=True))
+    return images.require(home, release).reference
 
 
 def built_releases(home: str) -> list[Release]:
