@@ -19,7 +19,7 @@ def release() -> None:
 
 @release.command(epilog="\b\nExamples:\n  holdfast release build v1\n  holdfast release build v2 --from services/\n"
                         "  holdfast release build bad --plant errors-20\n"
-                        "  holdfast release build v3 --image registry.example/shop@sha256:…   # on a cluster")  # fmt: skip
+                        "  holdfast release build v3 --image registry.example/shop@sha256:…")  # fmt: skip
 @STACK
 @HOME
 @AS_JSON
