@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support import kubernetes
 from support.cluster_stack import ClusterSparkle, cluster_sparkle, quick_cluster_stack
-from support.deploy_child import Point, Spec, command, run_child
-from support.stack import VERSIONS, releases_of
+from support.deploy_child import Point, Spec, another, command, run_child
+from support.stack import releases_of
 from support.traffic import Traffic, traffic_on
 
 from holdfast.errors import Refused
@@ -52,11 +52,6 @@ def settle(stack: ClusterSparkle) -> None:
     stack.settle()
     assert all(len(colors) == 1 for colors in stack.colors_there().values()), stack.colors_there()
     assert stack.target.noted() == ""
-
-
-def another(stack: ClusterSparkle, *but: str) -> str:
-    taken = {stack.live_version(), *but}
-    return next(version for version in VERSIONS if version not in taken)
 
 
 def on(stack: ClusterSparkle) -> Traffic:

@@ -18,6 +18,7 @@ import msgspec
 from support.stack import StackUnderTest, quick_stack, wait_until
 
 from holdfast.infra.home import Home
+from holdfast.infra.program.model import Autoscale
 from holdfast.infra.program.place import cluster_of
 from holdfast.infra.release import list_releases, remove_releases
 from holdfast.infra.stack import COLORS, Color, Stack
@@ -32,13 +33,21 @@ WHERE = Where(target="cluster", environment="staging")
 PRESTOP_S = 5
 
 
-def quick_cluster_stack(replicas: int = 2, *, edges: int = 1, name: str = "", edge: bool = True, **rules: Any) -> Stack:
+def quick_cluster_stack(
+    replicas: int = 2,
+    *,
+    edges: int = 1,
+    name: str = "",
+    edge: bool = True,
+    autoscale: Autoscale | None = None,
+    **rules: Any,
+) -> Stack:
     """Sparkle with what a release needs, small, quick to end. `name`: of a stack that another process made."""
     stack = quick_stack(replicas, **{"propagation_timeout_s": 10.0, **rules})
     stack = msgspec.structs.replace(throwaway(stack), **({"name": name} if name else {}))
     cluster = cluster_of(stack)
     plans = {
-        service: msgspec.structs.replace(plan, prestop_s=PRESTOP_S, longest_s=5, autoscale=None, start_s=45.0)
+        service: msgspec.structs.replace(plan, prestop_s=PRESTOP_S, longest_s=5, autoscale=autoscale, start_s=45.0)
         for service, plan in cluster.services.items()
     }
     assert cluster.edge
@@ -46,9 +55,12 @@ def quick_cluster_stack(replicas: int = 2, *, edges: int = 1, name: str = "", ed
     return msgspec.structs.replace(stack, cluster=msgspec.structs.replace(cluster, services=plans, edge=front))
 
 
-def cluster_target(stack: Stack, home: Home, **more: Any) -> ClusterTarget:
-    """The target of such a stack."""
-    return ClusterTarget(stack, home, ClusterProvision(stack, home, WHERE, find_access()), **more)
+def cluster_target(stack: Stack, home: Home, *, kubeconfig: str = "") -> ClusterTarget:
+    """The target of such a stack; `kubeconfig`: another way to the same cluster."""
+    access = find_access()
+    if kubeconfig:
+        access = msgspec.structs.replace(access, kubeconfig=kubeconfig)
+    return ClusterTarget(stack, home, ClusterProvision(stack, home, WHERE, access))
 
 
 class ClusterSparkle(StackUnderTest[ClusterTarget]):

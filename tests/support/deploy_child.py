@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.stack import Sparkle, StackUnderTest, quick_stack, refusal, supervisor_pids, verdict
+from support.stack import VERSIONS, Sparkle, StackUnderTest, quick_stack, refusal, supervisor_pids, verdict
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.infra.bluegreen import operations
@@ -104,6 +104,11 @@ def command(stack: StackUnderTest[Any], verb: str, version: str = "", shares: Se
 
 def refused(stack: StackUnderTest[Any], verb: str, version: str = "") -> Refused:
     return refusal(lambda: command(stack, verb, version))
+
+
+def another(stack: StackUnderTest[Any]) -> str:
+    """A version that is not live."""
+    return next(version for version in VERSIONS if version != stack.live_version())
 
 
 class Killer:

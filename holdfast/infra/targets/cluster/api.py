@@ -121,6 +121,12 @@ class Api:
             return False
         return True
 
+    def evict(self, pod: str) -> None:
+        """Put a pod out as whoever drains a node does: it is asked for until the disruption budget allows it."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": self.namespace}}
+        with suppress(NotFound):
+            self._ask("POST", f"{self._path('Pod', pod)}/eviction", body=body)
+
     # -- several ---------------------------------------------------------------------------------------------------
 
     def list(self, kind: str, labels: Mapping[str, str] | None = None, *, fields: str = "") -> list[Object]:
