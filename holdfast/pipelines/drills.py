@@ -7,6 +7,7 @@ from pathlib import Path
 
 from holdfast.errors import UsageError
 from holdfast.infra.home import home_at
+from holdfast.infra.recovery.desk import journal_folder
 from holdfast.infra.recovery.drill import DrillOptions, RestoreDrill
 from holdfast.infra.recovery.failover import PLANTS as FAILOVER_PLANTS
 from holdfast.infra.recovery.failover import FailoverDrill, FailoverOptions, sweep_regions, two_regions
@@ -41,7 +42,7 @@ def drill_restore(
             f"there is no plant {options.plant}", because=f"known: {', '.join(PLANTS)}", way_out="name one of those"
         )
     _, target = running_target(stack, home, parts=(STORES,))
-    with Journal(target.home.root / "recovery").lock("holdfast drill restore"):
+    with Journal(journal_folder(target.home)).lock("holdfast drill restore"):
         run = open_run(target.home.runs, command=f"drill restore {options.plant}".strip(), stack=target.stack.name)
         try:
             with Progress(quiet=quiet) as progress:

@@ -20,7 +20,7 @@ from holdfast.infra.bluegreen.page import said
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.recovery.backup import Say, prune, take_backup
 from holdfast.infra.recovery.context import HERE
-from holdfast.infra.recovery.desk import Restored, RestoreDesk
+from holdfast.infra.recovery.desk import Restored, RestoreDesk, open_restore
 from holdfast.infra.recovery.manifest import Backup, find_backup, list_backups
 from holdfast.infra.recovery.stores import OwnStores, Stores
 from holdfast.infra.release import Release
@@ -98,8 +98,7 @@ def restore_verb(stack: str | None, home: str, verb: str, *, quiet: bool = False
         "undo": RestoreDesk.undo,
         "finish": RestoreDesk.finish,
     }
-    folder = home_at(home).root / "recovery"
-    operation = Journal(folder).open_operation() if folder.exists() else None
+    operation = open_restore(home_at(home))
     to = str(operation.plan["to"]) if operation else ""
     return _record(stack, home, f"restore --{verb}", to, verbs[verb], quiet=quiet)
 

@@ -85,13 +85,12 @@ class AcknowledgedBefore:
         backup, writes = points(history.events, "drill.backup"), points(history.events, "drill.writes")
         if not backup or not writes:
             return _unknown(self.name, "the writes were not counted")
-        lost: dict[str, list[int]] = {}
-        counted = 0
-        for point in writes:
-            before = point.data["acknowledged"][: backup[-1].data["before"][point.data["store"]]]
-            counted += len(before)
-            missing = set(point.data["missing"])
-            lost[str(point.data["store"])] = [number for number in before if number in missing]
+        before = {str(store): int(last) for store, last in backup[-1].data["before"].items()}
+        lost = {
+            str(point.data["store"]): [n for n in point.data["missing"] if n <= before.get(point.data["store"], 0)]
+            for point in writes
+        }
+        counted = sum(before.values())
         if not counted:
             return _unknown(self.name, "nothing was acknowledged before the backup")
         total = sum(len(numbers) for numbers in lost.values())

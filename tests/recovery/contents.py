@@ -26,6 +26,10 @@ CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (10);
 CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (10) TO (20);
 INSERT INTO parts SELECT generate_series(0, 19);
 SELECT lo_from_bytea(0, 'a large object');
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET search_path TO public, "Odd name"', current_database());
+    EXECUTE format('ALTER DATABASE %I SET work_mem TO ''8MB''', current_database());
+END $$;
 """
 KINDS = 8
 """Keys that `fill` makes in Redis."""

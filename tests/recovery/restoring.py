@@ -51,7 +51,7 @@ class Restoring:
 
     def operation(self, kind: str) -> Operation:
         """An operation that has begun and done nothing."""
-        plan = RestorePlan(backup=str(self.backup.path), id=self.backup.id, stack="sparkle", to="here")
+        plan = RestorePlan(backup=str(self.backup.path), id=self.backup.id, stack="sparkle", to="here", letters="0")
         journal = self.desk().journal
         with journal.lock("a test"):
             return journal.begin(kind, msgspec.to_builtins(plan))

@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from recovery.contents import KINDS
 from support.deploy_child import child_environ
+from support.small_disk import on_small_disk
 from support.stack import Sparkle, wait_until
 
-from holdfast.errors import EnvironmentFailed, Refused
+from holdfast.errors import EnvironmentFailed, ExitCode, Refused
 from holdfast.infra.recovery.backup import Taken, prune, take_backup
 from holdfast.infra.recovery.manifest import PostgresBackup, RedisBackup, check_files, list_backups
 from holdfast.infra.recovery.stores import OwnStores
@@ -97,6 +98,47 @@ def test_a_store_that_does_not_answer_leaves_no_half_backup(stack: Sparkle, tmp_
         take_backup(stack.stack, Away(stack.target.provision), tmp_path, say=lambda text: None)
     assert caught.value.because
     assert caught.value.way_out
+    assert list(tmp_path.iterdir()) == []
+
+
+ON_SMALL_DISK = """
+import json, os
+from pathlib import Path
+from support.stack import quick_stack
+from holdfast.errors import HoldfastError
+from holdfast.infra.home import Home
+from holdfast.infra.recovery.backup import take_backup
+from holdfast.infra.recovery.stores import OwnStores
+from holdfast.infra.targets.local.target import LocalTarget
+stack = quick_stack(1)
+stores = OwnStores(LocalTarget(stack, Home(Path({home!r}))).provision)
+try:
+    take_backup(stack, stores, Path("backups"))
+except HoldfastError as error:
+    print(json.dumps([error.what, error.because, error.way_out, os.listdir("backups")]))
+"""
+
+
+def test_a_full_disk_leaves_no_half_backup(stack: Sparkle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", child_environ()["PYTHONPATH"])
+    code = ON_SMALL_DISK.format(home=str(stack.home.root))
+    what, because, way_out, left = on_small_disk(tmp_path, code, options="size=24k")
+    assert "not" in what
+    assert "No space left" in because
+    assert way_out
+    assert left == []
+
+
+def test_an_interrupted_command_leaves_no_half_backup(stack: Sparkle, tmp_path: Path) -> None:
+    with psycopg.connect(stack.target.provision.store_dsn("postgres")) as blocker:
+        blocker.execute("LOCK TABLE twice")  # the dump waits for it
+        options = ["--home", str(stack.home.root), "--stack", "sparkle", "--to", str(tmp_path)]
+        argv = [sys.executable, "-P", "-m", "holdfast", "backup", *options]
+        child = subprocess.Popen(argv, env=child_environ(), stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: list(tmp_path.glob(".*.part/*.rdb")), "the backup has begun")
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=20)
+    assert child.returncode == ExitCode.INTERRUPTED, said
     assert list(tmp_path.iterdir()) == []
 
 

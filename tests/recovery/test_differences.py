@@ -49,7 +49,7 @@ def copy(taken: Taken, stores: OwnStores) -> Iterator[str]:
     part = taken.backup.manifest.stores["postgres"]
     assert isinstance(part, PostgresBackup)
     dsn = at_database(stores.store_dsn("postgres"), BESIDE)
-    load(taken.backup.path / part.dump, dsn, part.facts.roles, major=part.facts.major)
+    load(taken.backup.path / part.dump, dsn, part.facts, major=part.facts.major)
     yield dsn
     with maintenance(dsn) as connection:
         drop_database(connection, BESIDE)

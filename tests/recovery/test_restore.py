@@ -20,8 +20,10 @@ from holdfast.infra.recovery.context import RestoreContext
 from holdfast.infra.recovery.restore import PROTOCOLS, RESTORE_HERE, RESTORE_NEW
 from holdfast.infra.recovery.rows import database_differences, read_facts
 from holdfast.infra.recovery.stores import OwnStores
+from holdfast.infra.stack import load_stack
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Step
+from holdfast.pipelines import recovery
 from holdfast.pipelines.compose import find_stack
 from holdfast.pipelines.recovery import LiveSchema
 
@@ -48,6 +50,7 @@ def test_a_new_home_can_be_brought_up_with_the_data(restoring: Restoring, taken:
         with psycopg.connect(target.provision.store_dsn("postgres")) as connection:
             row = connection.execute('INSERT INTO "Odd name"."Things" (day) VALUES (now()) RETURNING id').fetchone()
             assert row == (301,), "no id is given twice"
+            assert connection.execute("SHOW search_path").fetchone() == ('public, "Odd name"',)
             granted = connection.execute("SELECT has_table_privilege('reader', '\"Odd name\".\"Things\"', 'select')")
             assert granted.fetchone() == (True,)
     finally:
@@ -92,6 +95,23 @@ def test_ctrl_c_undoes_a_restore(restoring: Restoring, tmp_path: Path, monkeypat
         restoring.desk().restore(restoring.backup, str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
     assert restoring.outcome() == "undone"
+
+
+def test_a_machine_with_nothing_but_the_backup_gets_its_stack_back(
+    taken: Taken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fresh").mkdir()
+    monkeypatch.chdir(tmp_path / "fresh")
+    done = recovery.restore("sparkle", ".holdfast", str(taken.backup.path), ".holdfast", quiet=True)
+    assert done.result.state == "done"
+    assert Path(done.report).is_file()
+    target = LocalTarget(load_stack("sparkle"), Home(tmp_path / "fresh" / ".holdfast"), owner=identify(os.getpid()))
+    target.up()
+    try:
+        found = read_facts(target.provision.store_dsn("postgres"))
+        assert database_differences(taken.databases["postgres"], found) == []
+    finally:
+        target.down()
 
 
 # -- in place ----------------------------------------------------------------------------------------------------------
@@ -182,7 +202,7 @@ def test_a_difference_is_found_before_anything_is_swapped(
 ) -> None:
     def changing(context: RestoreContext) -> None:
         RESTORE_HERE[1].act(context)
-        dsn = restoring.stores.store_dsn("postgres") + f"_restore_{context.number}"
+        dsn = restoring.stores.store_dsn("postgres") + f"_restore_{context.plan.letters}"
         with psycopg.connect(dsn) as connection:
             connection.execute("DELETE FROM twice WHERE word = 'other'")
 
@@ -194,6 +214,29 @@ def test_a_difference_is_found_before_anything_is_swapped(
     assert "public.twice has 2 rows, and had 3" in caught.value.because
     restoring.as_changed()
     assert restoring.outcome() == "undone"
+
+
+def test_a_restore_that_another_home_holds_is_not_touched(restoring: Restoring, tmp_path: Path) -> None:
+    restoring.change()
+    first = restoring.desk()
+    first.restore(restoring.backup, "here")
+    other = acting(restoring.stack, restoring.backup, tmp_path / "other").desk()
+    other.restore(restoring.backup, "here")
+    other.undo()
+    restoring.as_backed_up()
+    first.undo()
+    restoring.as_changed()
+
+
+def test_a_corrupt_journal_is_named_with_a_way_out(restoring: Restoring) -> None:
+    restoring.operation("restore-here")
+    (path,) = (restoring.home.root / "recovery").glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"begin", b"bigin"))
+    desk = restoring.desk()
+    for act in (desk.resume, desk.undo, desk.finish, lambda: desk.restore(restoring.backup, "here")):
+        error = refusal(act)
+        assert "corrupt at line 1" in error.what
+        assert "move that file" in error.way_out
 
 
 def test_a_redis_with_no_empty_number_is_refused_in_place(restoring: Restoring) -> None:

@@ -44,7 +44,11 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, Index]
 
 
-def take_backup(stack: Stack, stores: Stores, folder: Path, *, target: str = "local", say: Say = print) -> Taken:
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+def take_backup(stack: Stack, stores: Stores, folder: Path, *, target: str = "local", say: Say = silent) -> Taken:
     """Back every store of the stack up into FOLDER/ID. Raises EnvironmentFailed, and leaves nothing, when one fails."""
     if not stack.stores:
         raise Refused("there is nothing to back up", because=f"{stack.name} has no store", way_out="name another stack")
@@ -54,8 +58,12 @@ def take_backup(stack: Stack, stores: Stores, folder: Path, *, target: str = "lo
         keys: dict[str, Index] = {}
         with ExitStack() as kept:
             # All snapshots before the first dump, so that the stores are as close to one instant as they can be.
-            snapshots = {name: kept.enter_context(snapshot_of(stores.store_dsn(name))) for name in _names(stack, 0)}
-            saved = {name: save_snapshot(stores.store_url(name), work / f"{name}.rdb") for name in _names(stack, 1)}
+            snapshots = {
+                name: kept.enter_context(snapshot_of(stores.store_dsn(name))) for name in stores_of(stack, "postgres")
+            }
+            saved = {
+                name: save_snapshot(stores.store_url(name), work / f"{name}.rdb") for name in stores_of(stack, "redis")
+            }
             for name, snapshot in snapshots.items():
                 parts[name] = _dump(name, stores.store_dsn(name), snapshot, work, say)
             for name, (version, at) in saved.items():
@@ -98,13 +106,10 @@ def _work_folder(folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         sweep(folder)
-        work = folder / f".{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}.part"
-        work.mkdir(mode=0o700)
+        work, fd = _locked_folder(folder)
     except OSError as error:
         raise write_failed(folder, error) from error
-    fd = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield work
     except OSError as error:
         raise write_failed(work, error) from error
@@ -113,8 +118,17 @@ def _work_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _names(stack: Stack, kind: int) -> list[str]:
-    return stores_of(stack, ("postgres", "redis")[kind])
+def _locked_folder(folder: Path) -> tuple[Path, int]:
+    """A new folder and the descriptor that holds its lock. One that is swept before it is locked is made again."""
+    while True:
+        work = folder / f".{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}.part"
+        work.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):
+            fd = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if work.exists():
+                return work, fd
+            os.close(fd)
 
 
 def _dump(name: str, dsn: str, snapshot: Snapshot, work: Path, say: Say) -> PostgresBackup:
@@ -122,7 +136,12 @@ def _dump(name: str, dsn: str, snapshot: Snapshot, work: Path, say: Say) -> Post
     file = work / f"{name}.dump"
     major = snapshot.connection.info.server_version // 10000
     began = time.monotonic()
-    dump(dsn, snapshot.name, file, major=major)
+
+    def tell() -> None:
+        written = file.stat().st_size / 1e6 if file.exists() else 0.0
+        say(f"{name}: {written:.0f} MB after {time.monotonic() - began:.0f} s")
+
+    dump(dsn, snapshot.name, file, major=major, meanwhile=tell)
     say(f"{name}: dumped {file.stat().st_size / 1e6:.1f} MB in {time.monotonic() - began:.1f} s")
     facts = snapshot.facts()
     say(f"{name}: {facts.rows} rows in {len(facts.tables)} tables")

@@ -1,7 +1,8 @@
 """The steps of a restore in place: a database beside the live one, proven there, then put in its place by renames.
 
-PostgreSQL: NAME_restore_N is loaded; the swap renames NAME to NAME_before_N and NAME_restore_N to NAME. Redis: an empty
-database number is loaded; the swap is SWAPDB. Services stay up, and are cut off from PostgreSQL for the two renames.
+PostgreSQL: NAME_restore_X is loaded; the swap renames NAME to NAME_before_X and NAME_restore_X to NAME (X: letters of
+the restore's own). Redis: an empty database number is loaded; the swap is SWAPDB. Services stay up, and are cut off
+from PostgreSQL for the two renames.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def _databases(context: RestoreContext) -> Iterator[tuple[str, str, str]]:
     """Each PostgreSQL store with the names of the database that is loaded and of the one that was replaced."""
     for name in stores_of(context.stack, "postgres"):
         live = database_of(context.stores.store_dsn(name))
-        yield name, f"{live}_restore_{context.number}", f"{live}_before_{context.number}"
+        yield name, f"{live}_restore_{context.plan.letters}", f"{live}_before_{context.plan.letters}"
 
 
 def _flush(context: RestoreContext) -> None:
@@ -144,7 +145,7 @@ def _flush(context: RestoreContext) -> None:
 
 def _mark(context: RestoreContext) -> str:
     """A key in what was live before: where it is tells whether the swap has happened, which SWAPDB itself does not."""
-    return f"holdfast:before:{context.number}"
+    return f"holdfast:before:{context.plan.letters}"
 
 
 def _not_in_place(name: str, because: str) -> Refused:

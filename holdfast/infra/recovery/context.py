@@ -24,14 +24,16 @@ HERE = "here"
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided when the restore began; it is in the journal and never changes.
 
-    `to`: the new home, or `here`. `made_root`: the new home's folder did not exist. `free`: in place, the number of
-    the empty database of each Redis that the backup is loaded into.
+    `to`: the new home, or `here`. `letters`: some in the names of what the restore makes beside the live data, its
+    own also where several homes restore into one stack. `made_root`: the new home's folder did not exist. `free`: in
+    place, the number of the empty database of each Redis that the backup is loaded into.
     """
 
     backup: str
     id: str
     stack: str
     to: str
+    letters: str
     made_root: bool = False
     free: dict[str, int] = {}
 
@@ -74,11 +76,6 @@ class RestoreContext:
     def backup(self) -> Backup:
         """The backup, as it lies on the disk."""
         return read_backup(Path(self.plan.backup))
-
-    @property
-    def number(self) -> int:
-        """The operation's number, for names that belong to it."""
-        return int(self.operation.name[:6])
 
     @property
     def label(self) -> str:

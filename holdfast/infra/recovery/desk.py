@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -51,14 +53,14 @@ class RestoreDesk:
     @property
     def journal(self) -> Journal:
         """A journal of its own: a release's commands do not go on with a restore."""
-        return Journal(self.home.root / "recovery")
+        return Journal(journal_folder(self.home))
 
     # -- what a person asks for ------------------------------------------------------------------------------------
 
     def restore(self, backup: Backup, to: str) -> Restored:
         """Restore into a new home, or in place of what is `here`. What fails is undone; Refused before anything."""
         with self._locks(f"holdfast restore {backup.id}", to) as journal:
-            self._refuse_open(journal)
+            self._refuse_open()
             plan = self._plan(backup, to)
             kind = "restore-here" if to == HERE else "restore-new"
             return self._run(journal.begin(kind, msgspec.to_builtins(plan)), until=SWAP)
@@ -100,7 +102,7 @@ class RestoreDesk:
 
     def dry_run(self, backup: Backup, to: str) -> tuple[Step[RestoreContext], ...]:
         """The steps of a restore, after every check that changes nothing."""
-        self._refuse_open(self.journal)
+        self._refuse_open()
         check_files(backup)
         self._plan(backup, to)
         return PROTOCOLS["restore-here" if to == HERE else "restore-new"]
@@ -109,14 +111,14 @@ class RestoreDesk:
 
     def _plan(self, backup: Backup, to: str) -> RestorePlan:
         check_fits(backup, self.stack)
-        path = str(backup.path.resolve())
+        path, letters = str(backup.path.resolve()), secrets.token_hex(4)
+        plan = RestorePlan(backup=path, id=backup.id, stack=self.stack.name, to=to, letters=letters)
         if to == HERE:
-            free = free_databases(self.stack, self.stores, backup)
-            return RestorePlan(backup=path, id=backup.id, stack=self.stack.name, to=HERE, free=free)
+            return msgspec.structs.replace(plan, free=free_databases(self.stack, self.stores, backup))
         home = home_at(to)
         made = not home.root.exists()
         refuse_used(home)
-        return RestorePlan(backup=path, id=backup.id, stack=self.stack.name, to=str(home.root), made_root=made)
+        return msgspec.structs.replace(plan, to=str(home.root), made_root=made)
 
     def _run(self, operation: Operation, *, until: str | None = None) -> Restored:
         """Walk on from where the journal says; on an error undo everything that was started."""
@@ -175,15 +177,15 @@ class RestoreDesk:
         return Restored(operation=operation.name, state=state, backup=plan.id, to=plan.to)
 
     def _open(self, verb: str) -> Operation:
-        operation = self.journal.open_operation() if self.journal.folder.exists() else None
+        operation = open_restore(self.home)
         if operation is None:
             raise Refused(
                 f"there is nothing to {verb}", because="no restore is open", way_out="holdfast restore BACKUP --to HOME"
             )
         return operation
 
-    def _refuse_open(self, journal: Journal) -> None:
-        operation = journal.open_operation() if journal.folder.exists() else None
+    def _refuse_open(self) -> None:
+        operation = open_restore(self.home)
         if operation is not None:
             raise _cut_off(operation)
 
@@ -202,6 +204,25 @@ class RestoreDesk:
             if to == HERE:
                 held.enter_context(self.release_lock(holder))
             yield journal
+
+
+def journal_folder(home: Home) -> Path:
+    """Where a home's restores are journalled."""
+    return home.root / "recovery"
+
+
+def open_restore(home: Home) -> Operation | None:
+    """The restore of a home that has not ended. Raises Refused where its journal cannot be read."""
+    folder = journal_folder(home)
+    try:
+        return Journal(folder).open_operation() if folder.exists() else None
+    except Refused as error:
+        raise Refused(
+            error.what,
+            because=error.because,
+            way_out=f"move that file out of {folder}; a database NAME_before_… holds what was replaced, and one "
+            "NAME_restore_… what was not put in place: rename or drop them by hand",
+        ) from error
 
 
 def describe_restore(operation: Operation) -> str:

@@ -87,7 +87,7 @@ class RestoreDrill:
         if older:
             self.timeline.point("note", text=f"planted: {OLDER}: {older.backup.id} lies where the last one should")
             time.sleep(self.options.before_s)
-        before = {name: len(writer.acknowledged) for name, writer in writers.items()}
+        before = {name: writer.last for name, writer in writers.items()}
         taken = self._take()
         manifest = taken.backup.manifest
         self.timeline.point(
@@ -155,7 +155,7 @@ class RestoreDrill:
         self.timeline.point(
             "drill.writes",
             store=name,
-            acknowledged=[each.number for each in writer.acknowledged],
+            acknowledged=len(writer.acknowledged),
             failed=writer.failed,
             missing=missing,
         )

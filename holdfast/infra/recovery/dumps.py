@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import EnvironmentFailed, Refused
+from holdfast.infra.recovery.manifest import PostgresFacts
 from holdfast.infra.recovery.programs import run_program
 from holdfast.infra.wheels import postgres_program
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 MAINTENANCE = "postgres"
 """The database from which others are made, renamed and dropped."""
+LOCK_WAIT_MS = 60_000
+"""A table that somebody has locked for this long is not waited for."""
+LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
+"""Settings whose value is a list with its own quotes: as one literal it would be one name."""
 MAJORS = (16, 18)
 """The majors of the programs that there are; an older server is read by the next newer one."""
 
@@ -55,7 +60,8 @@ def program_for(major: int, name: str) -> str:
 
 def dump_argv(program: str, snapshot: str, file: Path) -> list[str]:
     """pg_dump of one snapshot into a compressed archive."""
-    return [program, "--format=custom", "--no-password", f"--snapshot={snapshot}", f"--file={file}"]
+    wait = f"--lock-wait-timeout={LOCK_WAIT_MS}"
+    return [program, "--format=custom", "--no-password", wait, f"--snapshot={snapshot}", f"--file={file}"]
 
 
 def load_argv(program: str, database: str, file: Path) -> list[str]:
@@ -68,16 +74,16 @@ def load_argv(program: str, database: str, file: Path) -> list[str]:
     ]
 
 
-def dump(dsn: str, snapshot: str, file: Path, *, major: int) -> None:
+def dump(dsn: str, snapshot: str, file: Path, *, major: int, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Dump the database as `snapshot` sees it, and read the archive's list of contents back."""
     way_out = "see `holdfast logs` of the store and the free space, then run the command again"
     argv = dump_argv(program_for(major, "pg_dump"), snapshot, file)
-    run_program(argv, connection_environment(dsn), doing="the dump", way_out=way_out)
+    run_program(argv, connection_environment(dsn), doing="the dump", way_out=way_out, meanwhile=meanwhile)
     file.chmod(0o600)
     run_program([program_for(major, "pg_restore"), "--list", str(file)], {}, doing="the dump", way_out=way_out)
 
 
-def load(file: Path, dsn: str, roles: Sequence[str], *, major: int) -> list[str]:
+def load(file: Path, dsn: str, facts: PostgresFacts, *, major: int) -> list[str]:
     """Make the DSN's database anew from a dump; what it held is gone. `major` is that of the server.
 
     Returns the roles that had to be made, without login or password, so that owners and grants hold.
@@ -85,8 +91,9 @@ def load(file: Path, dsn: str, roles: Sequence[str], *, major: int) -> list[str]
     database = database_of(dsn)
     with maintenance(dsn) as connection:
         drop_database(connection, database)
-        made = make_roles(connection, roles)
+        made = make_roles(connection, facts.roles)
         make_database(connection, database)
+        configure_database(connection, database, facts.settings)
     run_program(
         load_argv(program_for(major, "pg_restore"), database, file),
         connection_environment(dsn),
@@ -127,6 +134,17 @@ def make_database(connection: Connection[Any], name: str) -> None:
     from psycopg import sql
 
     connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+
+
+def configure_database(connection: Connection[Any], name: str, settings: Sequence[str]) -> None:
+    """Give a database settings of its own, each as `name=value`: a dump does not hold them."""
+    from psycopg import sql
+
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        literal = sql.SQL(value) if key in LISTS else sql.Literal(value)
+        change = sql.SQL("ALTER DATABASE {} SET {} TO {}")
+        connection.execute(change.format(sql.Identifier(name), sql.Identifier(*key.split(".")), literal))
 
 
 def drop_database(connection: Connection[Any], name: str) -> None:

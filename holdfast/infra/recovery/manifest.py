@@ -41,6 +41,7 @@ class PostgresFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `at`: the server's clock then (Unix seconds). `tables` by `schema.table`; `sequences`: the last value given out.
     `roles`: the roles that own something or were granted something, but for the one that holdfast connects as.
+    `settings`: those of the database itself, as `name=value`.
     """
 
     version: str
@@ -50,6 +51,7 @@ class PostgresFacts(msgspec.Struct, frozen=True, kw_only=True):
     sequences: dict[str, int]
     extensions: dict[str, str]
     roles: list[str]
+    settings: list[str] = []
 
     @property
     def major(self) -> int:

@@ -23,6 +23,7 @@ SESSION = {
     "search_path": "",
     "row_security": "off",
     "statement_timeout": "0",
+    "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "0",
 }
 TABLES = (
@@ -31,6 +32,10 @@ TABLES = (
     "AND n.nspname !~ '^pg_(toast|temp)' ORDER BY 1, 2"
 )
 SEQUENCES = "SELECT schemaname || '.' || sequencename, last_value FROM pg_catalog.pg_sequences"
+SETTINGS = (
+    "SELECT unnest(setconfig) FROM pg_catalog.pg_db_role_setting WHERE setrole = 0 AND setdatabase = "
+    "(SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) ORDER BY 1"
+)
 EXTENSIONS = "SELECT extname, extversion FROM pg_catalog.pg_extension"
 ROLES = (
     "SELECT DISTINCT r.rolname FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid "
@@ -63,6 +68,7 @@ class Snapshot:
             sequences=self.sequences,
             extensions={str(name): str(version) for name, version in self._rows(EXTENSIONS)},
             roles=[str(role) for (role,) in self._rows(ROLES)],
+            settings=[str(setting) for (setting,) in self._rows(SETTINGS)],
         )
 
     def _table(self, schema: str, table: str) -> TableFacts:
@@ -147,6 +153,7 @@ def database_differences(expected: PostgresFacts, found: PostgresFacts) -> list[
         for name, value in expected.sequences.items()
         if found.sequences.get(name, 0) < value
     ]
+    said += [f"setting {setting} is missing" for setting in expected.settings if setting not in found.settings]
     said += [f"extension {name} is missing" for name in expected.extensions if name not in found.extensions]
     if expected.revision != found.revision:
         said.append(f"the schema is at {found.revision or 'no revision'}, and was at {expected.revision}")

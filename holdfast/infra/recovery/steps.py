@@ -56,7 +56,7 @@ def load_database(context: RestoreContext, name: str, dsn: str) -> None:
     if isinstance(part, PostgresBackup):
         with maintenance(dsn) as connection:
             major = server_major(connection)
-        made = load(context.backup.path / part.dump, dsn, part.facts.roles, major=major)
+        made = load(context.backup.path / part.dump, dsn, part.facts, major=major)
         if made:
             text = f"{name}: made the roles {', '.join(made)} without login; give them one and a password"
             context.timeline.point("note", text=text)

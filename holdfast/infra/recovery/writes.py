@@ -157,9 +157,14 @@ class Writer:
         self.failed = 0
         self.first_error = ""
         self._pause = 1 / rate
-        self._number, self._last = after, after + MOST
+        self._number, self._most = after, after + MOST
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name=f"writes {name}", daemon=True)
+
+    @property
+    def last(self) -> int:
+        """The last number that was acknowledged; 0 before the first."""
+        return self.acknowledged[-1].number if self.acknowledged else 0
 
     def start(self) -> None:
         """Begin."""
@@ -173,7 +178,7 @@ class Writer:
 
     def _go_on(self) -> None:
         due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())) and self._number < self._last:
+        while not self._stop.wait(max(0.0, due - time.monotonic())) and self._number < self._most:
             due = max(due + self._pause, time.monotonic() - 1.0)
             self._number += 1
             try:
