@@ -22,7 +22,7 @@ from holdfast.infra.program.model import Autoscale
 from holdfast.infra.program.place import cluster_of
 from holdfast.infra.release import list_releases, remove_releases
 from holdfast.infra.stack import COLORS, Color, Stack
-from holdfast.infra.targets.cluster import hold, pods
+from holdfast.infra.targets.cluster import pods
 from holdfast.infra.targets.cluster.access import find_access
 from holdfast.infra.targets.cluster.provision import ClusterProvision
 from holdfast.infra.targets.cluster.target import ClusterTarget
@@ -117,7 +117,7 @@ class ClusterSparkle(StackUnderTest[ClusterTarget]):
             run.close()
         self.target.down()
         jobs = [] if not self.target.provision.exists() else self.target.api.list("Job")
-        assert [job for job in jobs if job["metadata"]["name"].startswith(hold.job_name("", "")[:5])] == []
+        assert [job for job in jobs if job["metadata"]["name"].startswith("hold-")] == []
 
 
 @contextmanager

@@ -20,16 +20,16 @@ TRIES = 20
 
 def keep(api: Api, service: str, color: str) -> None:
     """Take the end back. A color that has ended already is no error: the caller asks whether it runs."""
-    if _own(api, service, color, [], None):
-        api.delete("Job", job_name(service, color), orphan=True)
+    for owner in _own(api, service, color, [], None):
+        api.delete("Job", owner["name"], orphan=True)
 
 
 def end_at(api: Api, place: Place, service: str, color: str, until: float) -> None:
     """End a color at `until` (Unix seconds)."""
-    keep(api, service, color)
-    made = api.create(job(place, service, color, until))
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job_name(service, color), "uid": made["metadata"]["uid"]}
-    _own(api, service, color, [owner], until)
+    made = api.create(job(place, service, color, until))["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": made["name"], "uid": made["uid"]}
+    for before in _own(api, service, color, [owner], until):
+        api.delete("Job", before["name"], orphan=True)
 
 
 def until(deployment: Object | None) -> float | None:
@@ -39,8 +39,8 @@ def until(deployment: Object | None) -> float | None:
 
 
 def job_name(service: str, color: str) -> str:
-    """hold-gateway-blue."""
-    return f"hold-{service}-{color}"
+    """hold-gateway-blue-, to which the API server adds what makes it unique: an earlier one may still be ending."""
+    return f"hold-{service}-{color}-"
 
 
 def job(place: Place, service: str, color: str, until: float) -> Object:
@@ -50,7 +50,7 @@ def job(place: Place, service: str, color: str, until: float) -> Object:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(service, color),
+            "generateName": job_name(service, color),
             "namespace": place.namespace,
             "labels": {**place.labels(service), COLOR: color},
         },
@@ -64,19 +64,19 @@ def job(place: Place, service: str, color: str, until: float) -> Object:
     }
 
 
-def _own(api: Api, service: str, color: str, owners: list[Object], until: float | None) -> bool:
-    """Write who owns a color's Deployment; False when there is none any more."""
+def _own(api: Api, service: str, color: str, owners: list[Object], until: float | None) -> list[Object]:
+    """Write who owns a color's Deployment; returns the Jobs that did. None of it where there is no Deployment."""
     name = f"{service}-{color}"
     for _ in range(TRIES):
         found = api.find("Deployment", name)
         if found is None or "deletionTimestamp" in found["metadata"]:
-            return False
+            return []
         metadata = {"ownerReferences": owners, "annotations": {UNTIL: repr(until) if until else None}}
         try:
             api.patch("Deployment", name, {"metadata": metadata}, of=found["metadata"]["resourceVersion"])
-            return True
         except NotFound:
-            return False
+            return []
         except Conflict:
             continue
+        return [owner for owner in found["metadata"].get("ownerReferences", []) if owner["kind"] == "Job"]
     raise Conflict(f"Deployment {name} could not be held", because=f"it changed {TRIES} times meanwhile", way_out="")
