@@ -381,7 +381,6 @@ def test_the_way_out_names_the_users_own_things() -> None:
         assert text in error.what
     for text in ("cluster.environments.staging.quota", "cluster.environments.staging.storage_class", "shop/web:2"):
         assert text in error.way_out
-    assert "kubectl -n shop-staging delete --wait=false pvc data-db-0" in error.way_out
     assert "shop-staging/Pod/a: ErrImagePull: said so" in error.because
 
 

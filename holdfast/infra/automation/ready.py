@@ -12,7 +12,7 @@ from contextlib import suppress
 from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed, HoldfastError
 from holdfast.infra.automation.spaces import Seen, Space, Wanted
-from holdfast.infra.automation.waiting import Stuck, stuck
+from holdfast.infra.automation.waiting import Stuck, claims_of, refused, stuck
 from holdfast.infra.targets.cluster.api import Object
 from holdfast.timeline import Timeline
 
@@ -22,6 +22,10 @@ PATIENCE_S = 12.0
 READY_S = 600.0
 GONE_S = 120.0
 SHOWN = 5
+TRIED = "holdfast/tried-again"
+"""Annotation of a controller that was told to try again: when (Unix seconds)."""
+ANEW = ("image", "storage class")
+"""Causes after whose end a pod or a claim does not go on by itself, or not soon."""
 
 
 class Wait:
@@ -36,28 +40,48 @@ class Wait:
         self._timeline = timeline
         self._since: dict[tuple[str, ...], float] = {}
         self._told: list[str] = []
-        self._old: dict[str, str] = {}
+        self._old: set[str] = set()
 
     def begin(self) -> None:
-        """Remember the pods that wait for an image before anything is changed."""
+        """Remember, before anything is changed, which pods, claims and controllers wait for what may come now."""
         for space, seen in self._look():
-            waiting = {found.pod for found in stuck(space.namespace, seen) if found.cause == "image"}
-            pods = [pod["metadata"] for pod in seen.pods if pod["metadata"]["name"] in waiting]
-            self._old |= {metadata["uid"]: f"{space.namespace}/{metadata['name']}" for metadata in pods}
+            self._old |= {owner["metadata"]["uid"] for _, owner, _ in refused(seen)}
+            names = {found.object.rpartition("/")[2] for found in stuck(space.namespace, seen) if found.cause in ANEW}
+            mine = [*seen.pods, *seen.claims]
+            self._old |= {found["metadata"]["uid"] for found in mine if found["metadata"]["name"] in names}
 
     def make_anew(self) -> None:
-        """Delete those that are still there, so that they are made anew from what is asked for now.
+        """Delete the pods and claims that are still there, so that they are made anew from what is asked for now.
 
-        The kubelet would try again after minutes only, and a StatefulSet never replaces a pod that was never ready.
+        The kubelet would try again after minutes only, a StatefulSet never replaces a pod that was never ready, and a
+        claim keeps the class that it was made with. A claim that waits has no volume yet, so it holds nothing.
+        A controller that may not make its pods waits ever longer between its tries: a change of it has it try now.
         """
         for space in self._spaces if self._old else ():
+            claims = [claim for claim in space.api.list("PersistentVolumeClaim") if self._is_old(claim, "Pending")]
+            for claim in claims:
+                self._delete(space, "PersistentVolumeClaim", claim, "waited for its storage class")
+            names = {claim["metadata"]["name"] for claim in claims}
             for pod in space.api.list("Pod"):
-                if pod["metadata"]["uid"] in self._old and "deletionTimestamp" not in pod["metadata"]:
+                if self._is_old(pod) or names & set(claims_of(pod)):
+                    self._delete(space, "Pod", pod, "waited in vain")
+            for kind, owner, _ in refused(space.look()):
+                if self._is_old(owner):
+                    change = {"metadata": {"annotations": {TRIED: str(time.time())}}}
                     with suppress(HoldfastError):
-                        space.api.delete("Pod", pod["metadata"]["name"])
-                    self._point(
-                        f"{space.namespace}/Pod/{pod['metadata']['name']} waited for its image: it is made anew"
-                    )
+                        space.api.patch(kind, owner["metadata"]["name"], change)
+
+    def _is_old(self, found: Object, phase: str = "") -> bool:
+        known = found["metadata"]["uid"] in self._old and "deletionTimestamp" not in found["metadata"]
+        return known and phase in ("", found["status"].get("phase"))
+
+    def _delete(self, space: Space, kind: str, found: Object, why: str) -> None:
+        name = found["metadata"]["name"]
+        with suppress(HoldfastError):
+            space.api.delete(kind, name)
+        if self._timeline:
+            text = f"{space.namespace}/{kind}/{name} {why}: it is made anew"
+            self._timeline.point("note", text=text)
 
     def until_ready(self, seconds: float = READY_S) -> None:
         """Wait for every workload. Raises EnvironmentFailed when waiting cannot end, or did not within `seconds`."""
@@ -102,10 +126,6 @@ class Wait:
         if lacks != self._told and self._timeline:
             self._timeline.point("waiting", objects=lacks)
         self._told = lacks
-
-    def _point(self, text: str) -> None:
-        if self._timeline:
-            self._timeline.point("note", text=text)
 
 
 def until_gone(spaces: Sequence[Space], seconds: float = GONE_S) -> list[str]:
@@ -195,8 +215,6 @@ def _ways(title: str, found: Sequence[Stuck]) -> Iterator[str]:
             yield f"raise cluster.environments.{environment}.quota in the stack's YAML, or ask for less"
             yield f"(kubectl -n {namespace} describe resourcequota shows what is used),"
         case "storage class":
-            claims = " ".join(dict.fromkeys(entry.object.rpartition("/")[2] for entry in found))
-            yield f"correct cluster.environments.{environment}.storage_class in the stack's YAML; a claim keeps its"
-            yield f"class and holds nothing yet, so remove it: kubectl -n {namespace} delete --wait=false pvc {claims},"
+            yield f"correct cluster.environments.{environment}.storage_class in the stack's YAML, or have that class,"
         case _:
             yield f"correct what the cluster refuses (kubectl -n {namespace} get events),"

@@ -34,7 +34,8 @@ SHOWN = 5
 Act = Callable[[automation.Stack, Listener], object]
 
 
-DATA = ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim")
+NAMESPACE = "kubernetes:core/v1:Namespace"
+DATA = (NAMESPACE, "kubernetes:core/v1:PersistentVolumeClaim")
 """Kinds that hold the stores' data: a claim goes with its namespace."""
 
 
@@ -218,9 +219,15 @@ class Provisioner:
     def _without_data(self) -> list[str]:
         """The URNs of all objects but those that hold data, and what these need."""
         resources = self._resources()
-        kept = _needed([entry["urn"] for entry in resources if _holds_data(entry)], resources)
+        holding = [entry for entry in resources if _holds_data(entry)]
+        whole = {entry.get("parent") for entry in holding if entry["type"] == NAMESPACE}  # closed, and within its quota
+        kept = _needed(
+            [entry["urn"] for entry in resources if entry in holding or entry.get("parent") in whole], resources
+        )
         return [
-            entry["urn"] for entry in resources if entry["type"].startswith("kubernetes:") and entry["urn"] not in kept
+            entry["urn"]
+            for entry in resources
+            if entry["urn"] not in kept and not entry["type"].startswith(("pulumi:pulumi:", "pulumi:providers:"))
         ]
 
     def _resources(self) -> list[dict[str, Any]]:

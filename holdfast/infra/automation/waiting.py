@@ -102,15 +102,27 @@ def _warnings(pod: Object, seen: Seen) -> list[str]:
     return [event.get("message", "") for event in seen.warnings if event.get("involvedObject", {}).get("uid") == uid]
 
 
-def _not_made(namespace: str, seen: Seen) -> Iterator[Stuck]:
-    """Pods that a controller may not make: the quota is used up, or admission says no."""
+def refused(seen: Seen) -> Iterator[tuple[str, Object, str]]:
+    """The controllers that may not make their pods, as kind, object and what they were told."""
     for owner in seen.replica_sets:
         failed = condition(owner, "ReplicaFailure")
         if failed and failed.get("status") == "True" and owner["spec"].get("replicas", 0):
-            yield from _refused(namespace, "ReplicaSet", owner, failed.get("message", ""))
+            yield "ReplicaSet", owner, failed.get("message", "")
     for owner in seen.stateful_sets:
-        if owner.get("status", {}).get("replicas", 0) < owner["spec"].get("replicas", 1):
-            yield from _refused(namespace, "StatefulSet", owner, _failed_create(owner, seen))
+        message = _failed_create(owner, seen)
+        if message and owner.get("status", {}).get("replicas", 0) < owner["spec"].get("replicas", 1):
+            yield "StatefulSet", owner, message
+
+
+def _not_made(namespace: str, seen: Seen) -> Iterator[Stuck]:
+    """Pods that a controller may not make: the quota is used up, or admission says no."""
+    for kind, owner, message in refused(seen):
+        if NOT_YET in message:
+            continue
+        cause: Cause = "quota" if "exceeded quota" in message else "refused"
+        owners = owner["metadata"].get("ownerReferences") or [{"kind": kind, "name": owner["metadata"]["name"]}]
+        name = f"{namespace}/{owners[0]['kind']}/{owners[0]['name']}"
+        yield Stuck(object=name, cause=cause, says=first_line(message), subject=owners[0]["name"])
 
 
 def _failed_create(owner: Object, seen: Seen) -> str:
@@ -123,18 +135,9 @@ def _failed_create(owner: Object, seen: Seen) -> str:
     return said[-1] if said else ""
 
 
-def _refused(namespace: str, kind: str, owner: Object, message: str) -> Iterator[Stuck]:
-    if not message or NOT_YET in message:
-        return
-    cause: Cause = "quota" if "exceeded quota" in message else "refused"
-    owners = owner["metadata"].get("ownerReferences") or [{"kind": kind, "name": owner["metadata"]["name"]}]
-    name = f"{namespace}/{owners[0]['kind']}/{owners[0]['name']}"
-    yield Stuck(object=name, cause=cause, says=first_line(message), subject=owners[0]["name"])
-
-
 def _unbound(pod: Object, seen: Seen) -> str:
     """What is wrong with a claim of the pod; empty when nothing is known to be."""
-    mine = _claims_of(pod)
+    mine = claims_of(pod)
     return next((found.says for found in _claims("", seen) if found.object.rpartition("/")[2] in mine), "")
 
 
@@ -143,9 +146,10 @@ def _claims(namespace: str, seen: Seen) -> Iterator[Stuck]:
     if seen.classes is None:
         return
     names = {found["metadata"]["name"] for found in seen.classes}
-    used = {name for pod in seen.pods if alive(pod) for name in _claims_of(pod)}
+    used = {name for pod in seen.pods if alive(pod) for name in claims_of(pod)}
     for claim in seen.claims:
-        if claim["metadata"]["name"] not in used or claim.get("status", {}).get("phase") != "Pending":
+        gone = "deletionTimestamp" in claim["metadata"]
+        if gone or claim["metadata"]["name"] not in used or claim.get("status", {}).get("phase") != "Pending":
             continue
         asked = claim["spec"].get("storageClassName")
         if asked in names or (not asked and any(_is_default(found) for found in seen.classes)):
@@ -156,7 +160,8 @@ def _claims(namespace: str, seen: Seen) -> Iterator[Stuck]:
         yield Stuck(object=name, cause="storage class", says=f"{says}; there are: {known}", subject=asked or "")
 
 
-def _claims_of(pod: Object) -> list[str]:
+def claims_of(pod: Object) -> list[str]:
+    """The claims that a pod uses."""
     volumes: list[Object] = pod["spec"].get("volumes") or []
     return [entry["persistentVolumeClaim"]["claimName"] for entry in volumes if "persistentVolumeClaim" in entry]
 
