@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -10,10 +12,11 @@ import redis
 from support.sample import sample
 from support.stack import Sparkle, nothing_left
 
-from holdfast.errors import UsageError
+from holdfast.errors import EnvironmentFailed, UsageError
 from holdfast.infra.recovery.drill import DrillOptions, RestoreDrill
 from holdfast.infra.recovery.plants import PLANTS
 from holdfast.infra.recovery.stores import OwnStores
+from holdfast.infra.recovery.writes import PostgresSink, RedisSink, Sink, writing
 from holdfast.pipelines.recovery_gates import restore_drill_report
 from holdfast.report.model import Report
 from holdfast.run import open_run, read_history
@@ -94,6 +97,27 @@ def test_a_drill_that_recorded_nothing_is_unknown_to_every_gate(tmp_path: Path) 
 def test_an_unknown_plant_is_refused_before_anything_is_written(stack: Sparkle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no plant"):
         drilled(stack, tmp_path, "no-such-plant")
+
+
+def test_what_could_not_be_removed_is_named(stack: Sparkle) -> None:
+    class Kept(RedisSink):
+        def remove(self) -> None:
+            if removed:
+                raise ConnectionError("it went away")
+            removed.append("at the beginning")
+            super().remove()
+
+    removed: list[str] = []
+    stores = OwnStores(stack.target.provision)
+    sinks: dict[str, Callable[[], Sink]] = {
+        "redis": partial(Kept, stores.store_url("redis")),
+        "postgres": partial(PostgresSink, stores.store_dsn("postgres")),
+    }
+    with pytest.raises(EnvironmentFailed, match="wrote to redis could not be removed"), writing(sinks, rate=100):
+        pass
+    with psycopg.connect(stores.store_dsn("postgres")) as connection:
+        assert connection.execute("SELECT to_regnamespace('holdfast_drill')").fetchone() == (None,)
+    RedisSink(stores.store_url("redis")).remove()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from holdfast.infra.recovery.restore import PROTOCOLS, RESTORE_HERE, RESTORE_NEW
 from holdfast.infra.recovery.rows import database_differences, read_facts
 from holdfast.infra.recovery.stores import OwnStores
 from holdfast.infra.stack import load_stack
+from holdfast.infra.targets.kept import Where, keep_where, kept_where
 from holdfast.infra.targets.local.target import LocalTarget
 from holdfast.journal import Step
 from holdfast.pipelines import recovery
@@ -68,6 +69,14 @@ def test_a_home_with_data_or_a_running_stack_is_refused_and_left_alone(restoring
         assert error.because
         assert "--to here --replace" in error.way_out
         assert sorted(to.iterdir()) == before
+
+
+def test_a_home_whose_stack_is_on_a_cluster_is_refused(restoring: Restoring, tmp_path: Path) -> None:
+    home = Home(tmp_path / "there")
+    keep_where(Where(target="cluster", environment="staging", up=True), home)
+    error = refusal(lambda: restoring.desk().restore(restoring.backup, str(home.root)))
+    assert "its stack is up on the cluster as staging" in error.because
+    assert kept_where(home) is not None
 
 
 def test_a_restore_that_fails_leaves_neither_a_process_nor_a_folder(

@@ -20,6 +20,7 @@ from holdfast.infra.recovery.dumps import (
     open_database,
     rename_database,
 )
+from holdfast.infra.recovery.keys import Databases
 from holdfast.infra.recovery.manifest import Backup, RedisBackup
 from holdfast.infra.recovery.snapshots import load_snapshot, redis_at
 from holdfast.infra.recovery.steps import load_database, prove_database, prove_keys
@@ -40,13 +41,12 @@ def free_databases(stack: Stack, stores: Stores, backup: Backup) -> dict[str, in
         if isinstance(part, RedisBackup) and set(part.facts.databases) - {LIVE}:
             raise _not_in_place(name, f"the backup holds the databases {part.facts.databases}, a stack uses {LIVE}")
         with redis_at(stores.store_url(name)) as server:
-            used = server.used()
             if server[LIVE].info("cluster").get("cluster_enabled"):
                 raise _not_in_place(name, "it is a cluster, which has one database and no SWAPDB")
-        free = [number for number in range(LAST, LIVE, -1) if number not in used]
-        if not free:
+            free = next((number for number in range(LAST, LIVE, -1) if _is_empty(server, number)), None)
+        if free is None:
             raise _not_in_place(name, "none of its databases is empty")
-        found[name] = free[0]
+        found[name] = free
     return found
 
 
@@ -119,7 +119,8 @@ def swap_back(context: RestoreContext) -> None:
                 rename_database(connection, live, beside)
             if before in there:
                 rename_database(connection, before, live)
-            open_database(connection, live)
+            if {before, live} & there:
+                open_database(connection, live)
 
 
 def discard(context: RestoreContext) -> None:
@@ -128,6 +129,16 @@ def discard(context: RestoreContext) -> None:
         with maintenance(context.stores.store_dsn(name)) as connection:
             drop_database(connection, before)
     _flush(context)
+
+
+def _is_empty(server: Databases, number: int) -> bool:
+    """Whether a number holds no keys; one that the server does not have is not empty."""
+    from redis import ResponseError
+
+    try:
+        return not server[number].dbsize()
+    except ResponseError:
+        return False
 
 
 def _databases(context: RestoreContext) -> Iterator[tuple[str, str, str]]:

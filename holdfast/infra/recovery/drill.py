@@ -25,7 +25,7 @@ from holdfast.infra.recovery.manifest import read_backup
 from holdfast.infra.recovery.plants import OF_FILES, OF_STORES, OLDER, PLANTS
 from holdfast.infra.recovery.rows import database_differences, read_facts
 from holdfast.infra.recovery.snapshots import redis_at
-from holdfast.infra.recovery.stores import OwnStores, Stores, stores_of
+from holdfast.infra.recovery.stores import OwnStores, Stores, answers_of_stores, stores_of
 from holdfast.infra.recovery.writes import PostgresSink, RedisSink, Sink, Writer, writing
 from holdfast.infra.stack import Stack
 from holdfast.infra.targets.local.target import LocalTarget
@@ -67,16 +67,20 @@ class RestoreDrill:
                 way_out="name one of those",
             )
         try:
-            with writing(self._sinks(self.stores), rate=self.options.rate) as writers:
-                taken = self._phase("backup while writes go on", partial(self._back_up, writers))
-                self._phase("until the loss", partial(time.sleep, self.options.after_s))
-                for writer in writers.values():
-                    writer.stop()
-                self.timeline.point("drill.loss", wall=time.time())
-            if self._restore(taken):
-                self._phase("compare", partial(self._compare, taken, writers))
+            with answers_of_stores():
+                self._drill()
         finally:
             self._phase("down", self._end)
+
+    def _drill(self) -> None:
+        with writing(self._sinks(self.stores), rate=self.options.rate) as writers:
+            taken = self._phase("backup while writes go on", partial(self._back_up, writers))
+            self._phase("until the loss", partial(time.sleep, self.options.after_s))
+            for writer in writers.values():
+                writer.stop()
+            self.timeline.point("drill.loss", wall=time.time())
+        if self._restore(taken):
+            self._phase("compare", partial(self._compare, taken, writers))
 
     # -- acts ------------------------------------------------------------------------------------------------------
 

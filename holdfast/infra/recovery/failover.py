@@ -20,7 +20,7 @@ from holdfast.infra.program.place import Place, cluster_of
 from holdfast.infra.recovery.regions import Region, drill_parts
 from holdfast.infra.recovery.replicas import KINDS
 from holdfast.infra.recovery.rows import database_differences, read_facts
-from holdfast.infra.recovery.stores import stores_of
+from holdfast.infra.recovery.stores import answers_of_stores, stores_of
 from holdfast.infra.recovery.writes import PostgresSink, RedisSink, Sink, Writer
 from holdfast.infra.stack import Stack
 from holdfast.infra.targets.cluster.access import Access
@@ -83,19 +83,23 @@ class FailoverDrill:
     def carry_out(self) -> None:
         """Two regions, writes, the cut, the promotion, the comparison, back to normal; then nothing is left."""
         try:
-            self._phase("two regions", self._make)
-            writers = self._phase("writes to the primary", self._write)
-            try:
-                self._phase("cut the primary region", partial(self._cut, writers))
-                self._phase("promote the secondary region", self._promote)
-            finally:
-                _end(writers)
-            self._phase("compare", partial(self._compare, writers))
-            writers = self._phase("the old primary follows the new one", self._follow_back)
-            self._phase("the primary leads again", self._lead_again)
-            self._phase("the secondary follows again", partial(self._normal_again, writers))
+            with answers_of_stores():
+                self._drill()
         finally:
             self._phase("down", self._remove)
+
+    def _drill(self) -> None:
+        self._phase("two regions", self._make)
+        writers = self._phase("writes to the primary", self._write)
+        try:
+            self._phase("cut the primary region", partial(self._cut, writers))
+            self._phase("promote the secondary region", self._promote)
+        finally:
+            _end(writers)
+        self._phase("compare", partial(self._compare, writers))
+        writers = self._phase("the old primary follows the new one", self._follow_back)
+        self._phase("the primary leads again", self._lead_again)
+        self._phase("the secondary follows again", partial(self._normal_again, writers))
 
     # -- acts ------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from holdfast.errors import EnvironmentFailed
 from holdfast.infra.stack import Stack
 
 
@@ -41,6 +44,22 @@ class OwnStores:
     def store_url(self, store: str) -> str:
         """The URL of a Redis store."""
         return self.provision.store_dsn(store)
+
+
+@contextmanager
+def answers_of_stores() -> Iterator[None]:
+    """Give what a store says instead of an answer the form of an error that a person can act on."""
+    import psycopg
+    from redis import RedisError
+
+    try:
+        yield
+    except (psycopg.Error, RedisError) as error:
+        raise EnvironmentFailed(
+            "a store did not do what was asked",
+            because=(str(error).strip().splitlines() or [type(error).__name__])[0],
+            way_out="see `holdfast status` and `holdfast logs`, then run the command again",
+        ) from error
 
 
 def stores_of(stack: Stack, kind: str) -> list[str]:

@@ -212,6 +212,21 @@ def writing(sinks: dict[str, Callable[[], Sink]], *, rate: float) -> Iterator[di
     finally:
         for writer in writers.values():
             writer.stop()
-        for sink in made.values():
+        _remove(made)
+
+
+def _remove(sinks: dict[str, Sink]) -> None:
+    """Remove what was written. Raises EnvironmentFailed that names the stores in which it stays."""
+    said = {}
+    for name, sink in sinks.items():
+        try:
             sink.remove()
-            sink.close()
+        except Exception as error:  # noqa: BLE001 - one store that is away must not keep the others from being tidied
+            said[name] = str(error).strip().partition("\n")[0]
+        sink.close()
+    if said:
+        raise EnvironmentFailed(
+            f"what the drill wrote to {', '.join(said)} could not be removed",
+            because="; ".join(said.values()),
+            way_out="run the drill again when they answer: it begins by removing it",
+        )
