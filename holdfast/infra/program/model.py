@@ -16,7 +16,9 @@ from holdfast.infra.program.plans import AnyPart, Apisix, Istio, Kong, Part, Res
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 RegionName = Literal["primary", "secondary"]
+SwitchName = Literal["edge", "selector", "gateway-api"]
 LABEL = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+GATEWAY = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 RESERVED = ("client", "closed", "drills", "edge", "namespace", "network", "world")
 """Names that the program gives itself."""
 
@@ -156,13 +158,17 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The cluster's half of a stack, whole. `only`: there is no other half, the stack does not run on one machine.
 
     `image`: of services that name none. `version`: what a first `up` starts in blue; empty where releases are built and
-    deployed. `pull`: Never where images are put onto the nodes by hand.
+    deployed. `pull`: Never where images are put onto the nodes by hand. `switch`: by what a release moves the traffic;
+    empty: the edge where there is one, else the Services' selectors. `gateway`: the Gateway (NAME or NAMESPACE/NAME)
+    that the switch `gateway-api` gives a route to.
     """
 
     owner: str
     services: dict[str, ServicePlan]
     parts: dict[str, AnyPart] = {}
     edge: EdgePlan | None = None
+    switch: SwitchName | Literal[""] = ""
+    gateway: str = ""
     environments: dict[EnvironmentName, Environment]
     regions: dict[RegionName, Region] = msgspec.field(default_factory=one_region)
     tenants: dict[str, Tenant] = {}
@@ -195,6 +201,7 @@ def check_cluster(cluster: Cluster, services: list[str], stores: Mapping[str, st
     """Check what crosses from one part of the file to another. Raises UsageError with the path."""
     _same(f"{path}.services", services, list(cluster.services), "the stack's services")
     _check_forms(cluster, path)
+    _check_switch(cluster, path)
     for name, kind in stores.items():
         if name not in cluster.parts or kind_of(cluster.parts[name]) != kind:
             raise invalid(f"{path}.parts", f"expected {name} of kind {kind}, because the stack's stores have it")
@@ -226,6 +233,26 @@ def _check_forms(cluster: Cluster, path: str) -> None:
     for name in cluster.tenants:
         if not LABEL.fullmatch(name):
             raise invalid(f"{path}.tenants.{name}", "expected a name of at most 40 letters a-z, digits and -")
+
+
+def _check_switch(cluster: Cluster, path: str) -> None:
+    """A switch has what it moves the traffic by, and nothing beside it that would move it too."""
+    kind = switch_of(cluster)
+    if kind == "edge" and not cluster.edge:
+        raise invalid(f"{path}.switch", "expected cluster.edge beside it, because the edge's weights are the switch")
+    if kind != "edge" and cluster.edge:
+        raise invalid(f"{path}.switch", f"expected edge, or no cluster.edge: {kind} knows nothing of the edge's routes")
+    if kind == "gateway-api" and not cluster.gateway:
+        raise invalid(f"{path}.gateway", "expected the Gateway's name, because the switch gateway-api needs one")
+    if cluster.gateway and kind != "gateway-api":
+        raise invalid(f"{path}.gateway", f"expected none, because the switch is {kind}")
+    if cluster.gateway and not GATEWAY.fullmatch(cluster.gateway):
+        raise invalid(f"{path}.gateway", "expected NAME or NAMESPACE/NAME of a Gateway")
+
+
+def switch_of(cluster: Cluster) -> SwitchName:
+    """By what a release moves the traffic."""
+    return cluster.switch or ("edge" if cluster.edge else "selector")
 
 
 def kind_of(part: Part) -> str:

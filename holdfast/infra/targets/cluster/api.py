@@ -44,6 +44,7 @@ WAYS = {
     "Lease": "apis/coordination.k8s.io/v1/leases",
     "EndpointSlice": "apis/discovery.k8s.io/v1/endpointslices",
     "HTTPRoute": "apis/gateway.networking.k8s.io/v1/httproutes",
+    "NetworkPolicy": "apis/networking.k8s.io/v1/networkpolicies",
     "PodDisruptionBudget": "apis/policy/v1/poddisruptionbudgets",
     "StorageClass": "apis/storage.k8s.io/v1/storageclasses",
 }

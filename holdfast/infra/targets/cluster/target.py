@@ -14,7 +14,7 @@ from holdfast.errors import GateFailed, Refused
 from holdfast.infra.home import Home
 from holdfast.infra.probes import http_get, in_flight
 from holdfast.infra.program.desired import Colors, ColorState
-from holdfast.infra.program.model import ServicePlan
+from holdfast.infra.program.model import ServicePlan, switch_of
 from holdfast.infra.program.place import cluster_of
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
@@ -24,11 +24,17 @@ from holdfast.infra.targets.cluster.api import Object
 from holdfast.infra.targets.cluster.lease import Lease
 from holdfast.infra.targets.cluster.provision import ClusterProvision
 from holdfast.infra.targets.cluster.switches.edge import EdgeWeights
+from holdfast.infra.targets.cluster.switches.gateway_api import GatewayWeights
 from holdfast.infra.targets.cluster.switches.selector import Selectors
 
 GONE_S = 90.0
 """How long pods may take to end: their preStop sleep, their grace, and a busy kubelet."""
 OTHER: dict[Color, Color] = {"blue": "green", "green": "blue"}
+SWITCHES: dict[str, type[EdgeWeights] | type[Selectors] | type[GatewayWeights]] = {
+    "edge": EdgeWeights,
+    "selector": Selectors,
+    "gateway-api": GatewayWeights,
+}
 
 
 class ClusterTarget:
@@ -43,9 +49,7 @@ class ClusterTarget:
         self.place = provision.place
         self.api = provision.api
         self.lease = Lease(self.api)
-        self.switch: EdgeWeights | Selectors
-        kind = EdgeWeights if cluster_of(stack).edge else Selectors
-        self.switch = kind(self.api, stack, self.place)
+        self.switch = SWITCHES[switch_of(cluster_of(stack))](self.api, stack, self.place)
         self._say = say
         self._token: int | None = None
         self._killed: dict[str, set[str]] = {}
