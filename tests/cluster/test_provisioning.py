@@ -374,6 +374,13 @@ def test_a_namespace_of_another_home_is_not_taken_over(bench: Bench, tmp_path: P
     assert "up elsewhere" in err
 
 
+def test_a_cluster_that_is_gone_for_good_is_forgotten(bench: Bench) -> None:
+    bench.up("--no-wait", "--settle", "0")
+    bench.run("down", "--gone")
+    assert "nothing" in bench.run("down", "--target", "cluster", "--stack", "./stack.yaml")[0]
+    assert bench.kubectl("get", "deployment/web-blue", "-o", "name"), "it was not asked"
+
+
 def test_a_namespace_that_was_taken_away_is_made_again(bench: Bench) -> None:
     first = bench.told("up", "--target", "cluster", "--stack", "./stack.yaml", "--no-wait", "--settle", "0")
     bench.cluster.kubectl("delete", "namespace", bench.namespace, timeout=120)

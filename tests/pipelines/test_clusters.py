@@ -47,7 +47,7 @@ UP = Where(target="cluster", environment="staging", up=True)
 @pytest.fixture(autouse=True)
 def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any cluster, in an empty folder."""
-    for name in ("KUBECONFIG", access.PLUGINS, "PULUMI_HOME"):
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", access.PLUGINS, "PULUMI_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -120,6 +120,14 @@ def test_kubeconfig_comes_first_then_our_own_cluster_then_the_users(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(Refused, match="does not exist"):
         find_access()
+
+
+def test_in_a_pod_the_pods_own_cluster_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(access, "SERVICE_ACCOUNT", kubeconfig(tmp_path / "token"))
+    assert find_access() == access.Access(kubeconfig="")
+    kubeconfig(tmp_path / "user" / ".kube" / "config")
+    assert find_access().kubeconfig
 
 
 def test_a_cluster_of_ours_that_has_ended_is_none() -> None:

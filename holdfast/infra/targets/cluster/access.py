@@ -16,12 +16,15 @@ from holdfast.infra.targets.cluster.local.layout import Layout, default_layout
 KUBECONFIG = "KUBECONFIG"
 PLUGINS = "HOLDFAST_PULUMI_PLUGINS"
 PROGRAM = "pulumi-resource-kubernetes"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 ABOUT = "about"
 """A file in a folder of plugins: one line that says which plugin lies there."""
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """A cluster. `kubeconfig`: a path, or several as KUBECONFIG has them; `own`: it is the one of `scripts/cluster`.
+    """A cluster. `kubeconfig`: a path, or several as KUBECONFIG has them; empty: that of the pod that this runs in.
+
+    `own`: it is the one of `scripts/cluster`.
 
     `plugins`: the folder in which Pulumi looks for its Kubernetes plugin first; empty: Pulumi finds it by itself.
     """
@@ -43,9 +46,9 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_access() -> Access:
-    """KUBECONFIG's cluster, else our own when it is up, else that of ~/.kube/config. Raises Refused without any.
+    """KUBECONFIG's cluster, else our own when it is up, else that of ~/.kube/config, else that of the pod we run in.
 
-    It only looks for files; nobody is asked.
+    It only looks for files; nobody is asked. Raises Refused without any.
     """
     layout = default_layout()
     named = os.environ.get(KUBECONFIG, "")
@@ -57,6 +60,8 @@ def find_access() -> Access:
     usual = Path.home() / ".kube" / "config"
     if usual.is_file():
         return Access(kubeconfig=str(usual), plugins=_plugins(layout, own=False))
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and SERVICE_ACCOUNT.is_file():
+        return Access(kubeconfig="", plugins=_plugins(layout, own=False))
     raise Refused(
         "there is no cluster to use",
         because=f"KUBECONFIG is not set, no cluster of scripts/cluster is up, and {usual} does not exist",
