@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from holdfast.children import poll
-from holdfast.errors import EnvironmentFailed
+from holdfast.errors import EnvironmentFailed, Refused
 from holdfast.infra.automation.settings import Settings
 from holdfast.infra.automation.verbs import Changes, Provisioner
 from holdfast.infra.home import Home
@@ -29,6 +29,7 @@ from holdfast.timeline import Timeline
 
 UP_S = 180.0
 GONE_S = 180.0
+OF_A_COLOR = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 WORKLOADS = ("Deployment", "StatefulSet")
 Say = Callable[[str], None]
 
@@ -110,14 +111,35 @@ class ClusterProvision:
         away = [name for name in needed if name not in workloads or not _ready(workloads[name])]
         return f"not ready: {', '.join(away)}" if away else ""
 
-    def have_colors(self, services: Sequence[str], color: str, *, refresh: bool = False) -> Changes:
-        """Have Pulumi make or take away one color of these services, as the kept colors say; nothing else changes.
+    def have_color(self, services: Sequence[str], color: str, *, refresh: bool = False) -> Changes:
+        """Have Pulumi make one color of these services, as the kept colors say; nothing else changes.
 
         `refresh`: look first what is there, because the cluster itself has ended a color whose hold was over.
+        Raises Refused in a home whose Pulumi has not made the namespace.
         """
-        names = [f"{service}-{color}" for service in services]
-        only = [f"**::{self.place.namespace}/*/{name}*" for name in names]
-        return self._pulumi().up(refresh=refresh, only=only)
+        pulumi = self._pulumi()
+        if pulumi.knows_nothing():
+            raise Refused(
+                f"{self.place.namespace} is managed from elsewhere",
+                because=f"Pulumi's state in {self.where.backend or self.home.root} does not have it",
+                way_out="release from the home that brought it up, or keep the state where both reach it: "
+                "holdfast up --target cluster --backend URL",
+            )
+        return pulumi.up(refresh=refresh, only=self._objects(services, color))
+
+    def take_color(self, services: Sequence[str], color: str) -> None:
+        """Have Pulumi take a color away that is not kept any more; where it does not manage it, end its workload."""
+        pulumi = self._pulumi()
+        if not pulumi.knows_nothing():
+            pulumi.up(only=self._objects(services, color))
+            return
+        for name in (f"{service}-{color}" for service in services):
+            for kind in OF_A_COLOR:
+                self.api.delete(kind, name)
+
+    def _objects(self, services: Sequence[str], color: str) -> list[str]:
+        """The objects of a color, as Pulumi names them."""
+        return [f"**::{self.place.namespace}/*/{service}-{color}*" for service in services]
 
     # -- stores ----------------------------------------------------------------------------------------------------
 

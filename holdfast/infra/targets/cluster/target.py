@@ -102,7 +102,7 @@ class ClusterTarget:
         for service, color in placement.items():
             hold.keep(self.api, service, color)
         for color, services in _by_color(placement).items():
-            self.provision.have_colors(services, color, refresh=ended)
+            self.provision.have_color(services, color, refresh=ended)
         for service, color in placement.items():
             size = wanted[service][color].replicas if not self.place.one else 1
             self.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": size}}, under="scale")
@@ -171,7 +171,7 @@ class ClusterTarget:
         colors.write(self.api, self.place, {}, without=gone)
         there = {s: c for s, c in placement.items() if s in gone or self._deployment(s, c)}
         for color, services in _by_color(there).items():
-            self.provision.have_colors(services, color)
+            self.provision.take_color(services, color)
         for service, color in placement.items():
             hold.keep(self.api, service, color)
             autoscale.thaw(self.api, service, OTHER[color], self._plan(service).autoscale)

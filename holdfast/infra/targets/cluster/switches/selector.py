@@ -27,10 +27,13 @@ class Selectors:
     shares = False
 
     def write(self, routes: RouteTable) -> int:
-        """Put a table in force: one guarded write a service, callees before callers. Returns when the first began."""
+        """Put a table in force: one guarded write a service, the users' own first. Returns when the first began.
+
+        A kube-proxy takes the first change at once and others a second later: what users feel must not wait.
+        """
         table.write(self.api, self.stack, self.place, routes)
         written = time.monotonic_ns()
-        for service in self._callees_first():
+        for service in self._users_first():
             selectors.lead(self.api, service, selectors.wanted(routes, service))
         return written
 
@@ -74,6 +77,6 @@ class Selectors:
         """Nobody counts them here."""
         return None
 
-    def _callees_first(self) -> list[str]:
-        inside = self.stack.internal()
-        return [*inside, *(name for name in self.stack.services if name not in inside)]
+    def _users_first(self) -> list[str]:
+        users = self.stack.edge.service
+        return [users, *(name for name in self.stack.services if name != users)]
