@@ -214,6 +214,23 @@ class CanKill(Protocol):
 
 
 @runtime_checkable
+class CanCut(Protocol):
+    """A target that can cut the way from one part's instances to another's, for new connections at least."""
+
+    def cut(self, source: str, to: str) -> None:
+        """Cut it; again: nothing changes. Raises Refused when the cut would not hold."""
+        ...
+
+    def heal(self, source: str, to: str) -> None:
+        """Open it again, whoever cut it; nothing where it is not cut."""
+        ...
+
+    def cuts(self) -> list[tuple[str, str]]:
+        """What is cut: (source, to)."""
+        ...
+
+
+@runtime_checkable
 class CanLock(Protocol):
     """A target that operators on other machines share: it has a lock of its own, and says what is open elsewhere."""
 

@@ -169,6 +169,10 @@ class Provisioner:
         """Whether the state holds no object: nothing was ever up, or it was up from elsewhere."""
         return not any(entry["type"].startswith("kubernetes:") for entry in self._resources())
 
+    def knows(self, name: str) -> bool:
+        """Whether the state holds an object, by NAMESPACE/Kind/name."""
+        return any(entry["urn"].endswith(f"::{name}") for entry in self._resources())
+
     def secrets(self) -> list[str]:
         """The names of the secrets that the stack needs; they are made at the first `up` and kept sealed by Pulumi."""
         return sealed_names(manifests(self.stack, self.settings.environment, self.desired))

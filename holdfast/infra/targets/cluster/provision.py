@@ -111,11 +111,11 @@ class ClusterProvision:
         away = [name for name in needed if name not in workloads or not _ready(workloads[name])]
         return f"not ready: {', '.join(away)}" if away else ""
 
-    def have_color(self, services: Sequence[str], color: str, *, refresh: bool = False) -> Changes:
+    def have_color(self, services: Sequence[str], color: str) -> Changes:
         """Have Pulumi make one color of these services, as the kept colors say; nothing else changes.
 
-        `refresh`: look first what is there, because the cluster itself has ended a color whose hold was over.
-        Raises Refused in a home whose Pulumi has not made the namespace.
+        It looks first what is there where a Deployment that it knows is gone: the cluster ends a color whose hold is
+        over. Raises Refused in a home whose Pulumi has not made the namespace.
         """
         pulumi = self._pulumi()
         if pulumi.knows_nothing():
@@ -125,7 +125,12 @@ class ClusterProvision:
                 way_out="release from the home that brought it up, or keep the state where both reach it: "
                 "holdfast up --target cluster --backend URL",
             )
-        return pulumi.up(refresh=refresh, only=self._objects(services, color))
+        gone = any(
+            self.api.find("Deployment", f"{service}-{color}") is None
+            and pulumi.knows(f"{self.place.namespace}/Deployment/{service}-{color}")
+            for service in services
+        )
+        return pulumi.up(refresh=gone, only=self._objects(services, color))
 
     def take_color(self, services: Sequence[str], color: str) -> None:
         """Have Pulumi take a color away that is not kept any more; where it does not manage it, end its workload."""

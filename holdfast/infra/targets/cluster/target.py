@@ -19,7 +19,7 @@ from holdfast.infra.program.place import cluster_of
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
 from holdfast.infra.target import Address, Placement, RouteTable
-from holdfast.infra.targets.cluster import autoscale, colors, hold, images, pods, table
+from holdfast.infra.targets.cluster import autoscale, colors, cuts, hold, images, pods, table
 from holdfast.infra.targets.cluster.api import Object
 from holdfast.infra.targets.cluster.lease import Lease
 from holdfast.infra.targets.cluster.provision import ClusterProvision
@@ -95,14 +95,12 @@ class ClusterTarget:
         for service, color in placement.items():
             size = max(sizes[service], self._size_of_live(service))
             wanted.setdefault(service, {})[color] = _state(release, service, size, image)
-        kept = colors.read(self.api)
         self._wait_ended(placement)
-        ended = any(c in kept.get(s, {}) and self._deployment(s, c) is None for s, c in placement.items())
         colors.write(self.api, self.place, wanted)
         for service, color in placement.items():
             hold.keep(self.api, service, color)
         for color, services in _by_color(placement).items():
-            self.provision.have_color(services, color, refresh=ended)
+            self.provision.have_color(services, color)
         for service, color in placement.items():
             size = wanted[service][color].replicas if not self.place.one else 1
             self.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": size}}, under="scale")
@@ -292,6 +290,18 @@ class ClusterTarget:
         before = self._killed.get(killed.instance, {killed.instance})
         found = self.addresses({killed.service: cast(Color, killed.color)})
         return next((address for address in found if address.instance not in before), None)
+
+    def cut(self, source: str, to: str) -> None:
+        """Cut the way from a part's pods to another's by the stack's NetworkPolicies."""
+        cuts.cut(self.api, self.place, source, to)
+
+    def heal(self, source: str, to: str) -> None:
+        """Open it again."""
+        cuts.heal(self.api, self.place, source, to)
+
+    def cuts(self) -> list[tuple[str, str]]:
+        """What is cut in this namespace, whoever cut it."""
+        return cuts.cuts(self.api)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
