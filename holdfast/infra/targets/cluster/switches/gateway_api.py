@@ -45,15 +45,12 @@ class GatewayWeights:
     shares = True
 
     def write(self, routes: RouteTable) -> int:
-        """Put a table in force: callees' selectors, the HTTPRoute, then its own Service. Returns when that began."""
+        """Put a table in force: the users' HTTPRoute first, then the Services. Returns when that began."""
         table.write(self.api, self.stack, self.place, routes)
         written = time.monotonic_ns()
-        first = self.stack.edge.service
-        for service in self.stack.services:
-            if service != first:
-                selectors.lead(self.api, service, selectors.wanted(routes, service))
         self._write_route(routes)
-        selectors.lead(self.api, first, selectors.wanted(routes, first))
+        for service in self.stack.services:
+            selectors.lead(self.api, service, selectors.wanted(routes, service))
         return written
 
     def in_force(self, routes: RouteTable) -> bool:
