@@ -68,7 +68,9 @@ def bring_up(asked: Asked, *, wait: bool = True, refresh: bool = False, settle_s
     `refresh`: look first what somebody changed by hand. Without `wait` it is over when the API server has accepted
     everything, and looks `settle_s` seconds at most what becomes of the images. The home remembers stack and place.
     """
-    job = _open(asked, asked.where())
+    where = asked.where()
+    _refuse_another(asked, where)
+    job = _open(asked, where)
     with job.locked("holdfast up"), job.remembered():
         return job.recorded("up", lambda provisioner: _up(job, provisioner, refresh, settle_s), wait=wait)
 
@@ -119,6 +121,20 @@ def _up(job: Job, provisioner: Provisioner, refresh: bool, settle_s: float) -> P
     asked = wanted(job.stack, job.where.environment, job.desired)
     images = [] if provisioner.settings.wait else settle(job.spaces(), asked, settle_s)
     return msgspec.structs.replace(job.told(changes), images=images, waits_for_release=not job.desired.colors)
+
+
+def _refuse_another(asked: Asked, where: Where) -> None:
+    """One home, one stack: its journal and its releases are of that stack."""
+    if asked.stack is None or not where.up:
+        return
+    home = home_at(asked.home)
+    known, wanted_now = find_stack(None, home).read().name, find_stack(asked.stack, home).read().name
+    if known != wanted_now:
+        raise Refused(
+            f"the home {home.root} has another stack up",
+            because=f"it has {known}, and {wanted_now} was asked for",
+            way_out="use another home (--home DIR), or take down what is up there: holdfast down",
+        )
 
 
 def _of_another(job: Job) -> Refused:

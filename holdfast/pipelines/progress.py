@@ -75,6 +75,8 @@ def _now(event: Event) -> str:
         return _label(event.name, event.data)
     if event.name == "pulumi.begin":
         return f"  {event.data['op']} {event.data['object']}"
+    if event.name == "waiting":
+        return f"  waits until {len(event.data['objects'])} are ready"
     return ""
 
 

@@ -39,6 +39,7 @@ from holdfast.infra.targets.cluster.local.layout import Layout, default_layout
 from holdfast.infra.targets.kept import Where, keep_where, kept_where, where_of
 from holdfast.journal import Journal
 from holdfast.pipelines.cli import run
+from holdfast.pipelines.compose import find_stack, keep_stack
 
 Object = dict[str, Any]
 UP = Where(target="cluster", environment="staging", up=True)
@@ -238,6 +239,16 @@ def test_what_does_not_fit_the_target_is_a_usage_error(
     assert run(arguments) == ExitCode.USAGE
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_has_one_stack_up_is_not_asked_for_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = home_at(tmp_path / ".holdfast").make()
+    keep_where(UP, home)
+    keep_stack(find_stack("sage", home), home)
+    assert run(["up", "--stack", "agno"]) == ExitCode.REFUSED
+    assert "it has sage, and agno was asked for" in capsys.readouterr().err
 
 
 def test_a_cluster_that_does_not_answer_is_refused_before_anything_begins(

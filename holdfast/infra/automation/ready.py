@@ -210,7 +210,7 @@ def _ways(title: str, found: Sequence[Stuck]) -> Iterator[str]:
     match found[0].cause:
         case "image":
             images = ", ".join(dict.fromkeys(entry.subject for entry in found))
-            yield f"have {images} where the nodes pull from, or correct it in the stack's YAML,"
+            yield f"have {images} where the nodes pull from, or correct what the stack's YAML says,"
         case "quota":
             yield f"raise cluster.environments.{environment}.quota in the stack's YAML, or ask for less"
             yield f"(kubectl -n {namespace} describe resourcequota shows what is used),"

@@ -105,6 +105,7 @@ class Provisioner:
         Then wait until it is ready, where the settings say so; that ends early with EnvironmentFailed when waiting
         cannot end. `only`: URNs, with * and **, of the objects that may change; all where none is named.
         """
+        began = time.monotonic()
         repaired, targets, wait = self.repair(), list(only) or None, self._wait()
         if not only:
             wait.begin()
@@ -123,7 +124,7 @@ class Provisioner:
                 because="everything was accepted; not everything was ready yet",
                 way_out="holdfast up waits again; holdfast down takes away what was made",
             ) from error
-        return changes
+        return msgspec.structs.replace(changes, seconds=time.monotonic() - began)
 
     def preview(self) -> Changes:
         """What `up` would do; nothing is changed."""
