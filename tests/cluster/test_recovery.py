@@ -20,10 +20,12 @@ from support.kubernetes import Cluster
 from support.stack import releases_of
 
 from holdfast.infra.recovery.backup import Taken, take_backup
+from holdfast.infra.recovery.cluster_regions import two_namespaces
 from holdfast.infra.recovery.drill import DrillOptions, RestoreDrill
-from holdfast.infra.recovery.failover import FailoverDrill, FailoverOptions, sweep_regions, two_regions
+from holdfast.infra.recovery.failover import FailoverDrill, FailoverOptions
 from holdfast.infra.stack import load_stack
 from holdfast.infra.targets.cluster.access import find_access
+from holdfast.infra.targets.cluster.throwaway import sweep
 from holdfast.pipelines.failover_gates import failover_report
 from holdfast.pipelines.recovery_gates import restore_drill_report
 from holdfast.report.model import Report
@@ -106,7 +108,7 @@ def test_the_restore_drill_passes_on_a_cluster_and_finds_a_plant(filled: Cluster
 def failed_over(folder: Path, image: str, plant: str = "", **limits: float) -> Report:
     """Run the drill, judge what it recorded; its namespaces are gone."""
     stack, access = load_stack("sparkle"), find_access()
-    primary, secondary = two_regions(stack, access, image)
+    primary, secondary = two_namespaces(stack, access, image)
     run = open_run(folder, command=f"drill failover {plant}")
     run.timeline.point("drill.limits", **limits)
     try:
@@ -141,14 +143,15 @@ def test_a_planted_loss_is_found(tmp_path: Path, image: str, plant: str, caught_
 def test_what_a_killed_failover_drill_left_is_ended_by_the_next_one(
     cluster: Cluster, image: str, tmp_path: Path
 ) -> None:
-    argv = [sys.executable, "-P", "-m", "holdfast", "drill", "failover", "--home", str(tmp_path), "--image", image]
+    options = ["--home", str(tmp_path), "--target", "cluster", "--image", image]
+    argv = [sys.executable, "-P", "-m", "holdfast", "drill", "failover", *options]
     child = subprocess.Popen(argv, env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)})
     try:
         kubernetes.until(lambda: len(regions(cluster, child.pid)) == 2, "both regions are there", 60)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert set(regions(cluster, child.pid)) <= set(sweep_regions(find_access()))
+    assert set(regions(cluster, child.pid)) <= set(sweep(find_access()))
     kubernetes.until(lambda: not regions(cluster, child.pid), "both regions are gone", 120)
 
 

@@ -1,12 +1,11 @@
 """The failover drill: two regions, writes to the primary, its end, the secondary's promotion, and the way back.
 
-It records; `holdfast.pipelines.failover_gates` judges. The regions are namespaces of the drill's own, named after its
-process: those of a drill that was killed are ended by the next one.
+It records; `holdfast.pipelines.failover_gates` judges. The regions are the drill's own, on this machine or namespaces
+on a cluster: what a drill that was killed left is ended by the next one.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +15,12 @@ from typing import TypeVar
 
 from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed
-from holdfast.infra.program.place import Place, cluster_of
-from holdfast.infra.recovery.regions import Region, drill_parts
+from holdfast.infra.recovery.regions import Region, wait_following, wait_leading
 from holdfast.infra.recovery.replicas import KINDS
 from holdfast.infra.recovery.rows import database_differences, read_facts
 from holdfast.infra.recovery.stores import answers_of_stores, stores_of
 from holdfast.infra.recovery.writes import PostgresSink, RedisSink, Sink, Writer
 from holdfast.infra.stack import Stack
-from holdfast.infra.targets.cluster.access import Access
-from holdfast.infra.targets.cluster.api import Api
-from holdfast.infra.targets.cluster.throwaway import sweep, throwaway
 from holdfast.timeline import Timeline
 
 T = TypeVar("T")
@@ -41,33 +36,11 @@ ANSWER_S = 60.0
 
 @dataclass(frozen=True)
 class FailoverOptions:
-    """What a person can choose. `before_s`: seconds of writes before the cut; `image`: instead of the stack's own."""
+    """What a person can choose. `before_s`: seconds of writes before the cut."""
 
     plant: str = ""
     rate: float = 100.0
     before_s: float = 3.0
-    image: str = ""
-
-
-def two_regions(stack: Stack, access: Access, image: str = "") -> tuple[Region, Region]:
-    """The primary and the secondary region, with the same passwords; nothing of them is there yet."""
-    parts, own = drill_parts(stack, image), throwaway(stack)
-    cluster = cluster_of(stack)
-    passwords = {f"{name}-password": secrets.token_urlsafe(24) for name in parts}
-
-    def region(name: str) -> Region:
-        namespace = f"{own.name}-{name}"
-        place = Place(
-            stack=own.name,
-            environment="drill",
-            region=name,
-            namespace=namespace,
-            owner=cluster.owner,
-            pull=cluster.pull,
-        )
-        return Region(own, place, Api(access.kubeconfig, namespace), parts, passwords)
-
-    return region("primary"), region("secondary")
 
 
 @dataclass
@@ -106,8 +79,8 @@ class FailoverDrill:
     def _make(self) -> None:
         self.primary.make()
         self.secondary.make(self.primary)
-        self.primary.wait_leading()
-        self.secondary.wait_following()
+        wait_leading(self.primary)
+        wait_following(self.secondary)
         self.timeline.point("failover.follows", stores=list(self.stack.stores))
 
     def _write(self) -> dict[str, Writer]:
@@ -143,7 +116,7 @@ class FailoverDrill:
         raise EnvironmentFailed(
             "the primary region still answers",
             because=f"its stores took writes for {ANSWER_S:g} s after they were killed",
-            way_out=f"see kubectl -n {self.primary.place.namespace} get pods",
+            way_out=self.primary.way_out,
         )
 
     def _answers(self, writers: dict[str, Writer]) -> bool:
@@ -170,7 +143,9 @@ class FailoverDrill:
             sink.close()
             return
         raise EnvironmentFailed(
-            f"{name} of the secondary region took no write within {ANSWER_S:g} s", because=said, way_out="kubectl logs"
+            f"{name} of the secondary region took no write within {ANSWER_S:g} s",
+            because=said,
+            way_out=self.secondary.way_out,
         )
 
     def _compare(self, writers: dict[str, Writer]) -> None:
@@ -190,7 +165,7 @@ class FailoverDrill:
         for writer in writers.values():
             writer.start()
         try:
-            self.primary.wait_following()
+            wait_following(self.primary)
         finally:
             _end(writers)
         return writers
@@ -205,7 +180,7 @@ class FailoverDrill:
         """Rebuild the secondary as it was, and compare both regions row by row."""
         self.secondary.clear()
         self.secondary.make(self.primary)
-        self.secondary.wait_following()
+        wait_following(self.secondary)
         for name, make in self._sinks(self.primary).items():
             self._count("failover.returned", name, writers[name], make())
         for name in stores_of(self.stack, "postgres"):
@@ -219,7 +194,7 @@ class FailoverDrill:
         raise EnvironmentFailed(
             f"{name} of the old primary region did not catch up",
             because=f"it was behind for {CAUGHT_UP_S:g} s without any write",
-            way_out=f"see kubectl -n {self.primary.place.namespace} logs {name}-0",
+            way_out=self.primary.way_out,
         )
 
     def _remove(self) -> None:
@@ -269,11 +244,6 @@ class FailoverDrill:
     def _phase(self, name: str, act: Callable[[], T]) -> T:
         with self.timeline.span("phase", phase=name):
             return act()
-
-
-def sweep_regions(access: Access) -> list[str]:
-    """End what killed drills left."""
-    return sweep(access)
 
 
 def _end(writers: dict[str, Writer]) -> None:

@@ -1,197 +1,109 @@
-"""A region of a stack for a drill: a namespace of its own with the stack's stores, made from the stack's manifests."""
+"""What a drill needs of a region: its stores, made to lead or to follow, killed, and taken away."""
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from threading import Thread
-from urllib.parse import urlsplit, urlunsplit
-
-import msgspec
+from collections.abc import Callable
+from typing import Protocol
 
 from holdfast.children import poll
-from holdfast.errors import EnvironmentFailed, Refused
-from holdfast.infra.program import plans, postgres, redis
-from holdfast.infra.program.connections import part_url
-from holdfast.infra.program.manifest import Manifest, Sealed
-from holdfast.infra.program.place import Place, cluster_of
+from holdfast.errors import EnvironmentFailed
 from holdfast.infra.recovery.replicas import KINDS
 from holdfast.infra.stack import Stack
-from holdfast.infra.targets.cluster import pods
-from holdfast.infra.targets.cluster.api import Api
 
 READY_S = 120.0
-GONE_S = 120.0
-SET = "StatefulSet"
-CRASH = {"postgres": "QUIT", "redis": "TERM"}
-"""The signal at which a server ends at once, as nearly as a crash; KILL does not reach a container's first process."""
-Passwords = Mapping[str, str]
-"""Values by the key of a sealed secret; they are the same in both regions, because one follows the other."""
+"""A region must be as it should be by then."""
 
 
-def drill_parts(stack: Stack, image: str = "") -> dict[str, plans.Postgres | plans.Redis]:
-    """The stores of a stack as one server each, that can follow another one. Raises Refused where one cannot."""
-    found: dict[str, plans.Postgres | plans.Redis] = {}
-    for name in stack.stores:
-        part = cluster_of(stack).parts.get(name)
-        more = {"image": image} if image else {}
-        if isinstance(part, plans.Postgres) and part.mode == "statefulset":
-            found[name] = msgspec.structs.replace(part, replicas=0, backup=None, **more)
-        elif isinstance(part, plans.Redis):
-            found[name] = msgspec.structs.replace(part, mode="replicated", replicas=0, **more)
-        else:
-            raise Refused(
-                f"a failover of {name} cannot be drilled",
-                because="its mode is not `statefulset`: its server belongs to an operator or to somebody else",
-                way_out="drill it with the tools of whoever runs it",
-            )
-    return found
-
-
-@dataclass
-class Region:
-    """A region: its namespace and the stores in it; `kinds`: each store's kind."""
+class Region(Protocol):
+    """A region; it also tells where its stores are, as `holdfast.infra.recovery.stores.Stores` does."""
 
     stack: Stack
-    place: Place
-    api: Api
-    parts: Mapping[str, plans.Postgres | plans.Redis]
-    passwords: Passwords
-    _addresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """primary or secondary."""
-        return self.place.region
+        ...
 
-    def host(self, store: str) -> str:
-        """The name by which another region's store follows this one's."""
-        return self.place.host(store)
+    @property
+    def way_out(self) -> str:
+        """Where to look when something does not work."""
+        ...
 
     def make(self, leader: Region | None = None) -> None:
-        """Have the namespace and the stores, each one following the leader's; without a leader they lead."""
-        follows = {name: leader.host(name) for name in self.parts} if leader else {}
-        place = msgspec.structs.replace(self.place, follows=follows)
-        labels = place.labels("namespace")
-        self.api.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}}
-        )
-        for name, part in self.parts.items():
-            made = (
-                postgres.manifests(name, part, place)
-                if isinstance(part, plans.Postgres)
-                else redis.manifests(name, part, place)
-            )
-            for manifest in made:
-                self.api.apply(_opened(manifest, self.passwords))
-        self._addresses.clear()
+        """Have the stores, each one following the leader's; without a leader they lead."""
+        ...
 
-    def wait_leading(self) -> None:
-        """Wait until every store takes writes."""
-        self._wait(lambda name, url: KINDS[self._kind(name)].leads(url), "lead")
+    def address(self, store: str) -> tuple[str, int]:
+        """Host and port by which another region's store follows this one's."""
+        ...
 
-    def wait_following(self) -> None:
-        """Wait until every store streams from its leader."""
-        self._wait(lambda name, url: KINDS[self._kind(name)].follows(url), "follow")
+    def trouble(self) -> str:
+        """Why a store cannot come up, where waiting is in vain; empty while it may."""
+        ...
 
     def cut(self) -> None:
-        """End every store at once: no pod is wanted any more, and those that run are killed.
-
-        A pod's own end would be too gentle: TERM lets PostgreSQL serve its sessions until the last one leaves.
-        """
-        for name in self.parts:
-            self.api.patch(SET, name, {"spec": {"replicas": 0}}, under="scale")
-        killers = [Thread(target=self._crash, args=[name]) for name in self.parts]
-        for killer in killers:
-            killer.start()
-        for killer in killers:
-            killer.join()
-        for pod in self.api.list("Pod"):
-            self.api.delete("Pod", pods.name(pod), grace_s=0)
+        """End every store at once."""
+        ...
 
     def clear(self) -> None:
-        """Take the stores and their volumes away: what comes next begins from its leader's data."""
-        self.cut()
-        for name in self.parts:
-            self.api.delete(SET, name)
-        for claim in self.api.list("PersistentVolumeClaim"):
-            self.api.delete("PersistentVolumeClaim", str(claim["metadata"]["name"]))
-        kinds = (SET, "Pod", "PersistentVolumeClaim")
-        self._until(lambda: not any(self.api.list(kind) for kind in kinds), "its stores were not gone", GONE_S)
+        """Take the stores and their data away: what comes next begins from its leader's data."""
+        ...
 
     def delete(self) -> None:
-        """Ask for the end of the namespace with all that is in it."""
-        if self.api.find("Namespace", self.place.namespace) is not None:
-            with suppress(EnvironmentFailed):  # what cannot be killed is ended with the namespace, a minute later
-                self.cut()
-            self.api.delete("Namespace", self.place.namespace)
+        """Ask for the end of the region with all that is in it."""
+        ...
 
     def wait_gone(self) -> None:
-        """Wait until the namespace is gone."""
-        self._until(lambda: self.api.find("Namespace", self.place.namespace) is None, "it was not gone", GONE_S)
+        """Wait until it is gone."""
+        ...
 
     def store_dsn(self, store: str) -> str:
         """The URL of a PostgreSQL store."""
-        return self.store_url(store)
+        ...
 
     def store_url(self, store: str) -> str:
-        """The URL of a store, by the address of its Service: names resolve in pods only."""
-        if store not in self._addresses:
-            self._addresses[store] = str(self.api.get("Service", store)["spec"]["clusterIP"])
-        url = part_url(store, self.parts[store], self.place)
-        text = url.form.replace("{}", self.passwords[url.key]) if isinstance(url, Sealed) else str(url)
-        parts = urlsplit(text)
-        netloc = parts.netloc.replace(parts.hostname or "", self._addresses[store])
-        return urlunsplit(parts._replace(netloc=netloc))
-
-    # -- inside ----------------------------------------------------------------------------------------------------
-
-    def _crash(self, name: str) -> None:
-        """Kill a store's server; a pod that does not run has none."""
-        with suppress(EnvironmentFailed):  # the connection to the command ends with its container
-            self.api.execute(f"{name}-0", ["/bin/sh", "-c", f"kill -{CRASH[self._kind(name)]} 1"], timeout=3)
-
-    def _kind(self, name: str) -> str:
-        return self.stack.stores[name].kind
-
-    def _wait(self, true: Callable[[str, str], bool], what: str) -> None:
-        for name in self.parts:
-            self._until(lambda name=name: _tried(true, name, self.store_url(name)), f"{name} does not {what}", READY_S)  # type: ignore[misc]
-
-    def _until(self, true: Callable[[], bool], what: str, limit: float) -> None:
-        """Wait for a condition; at once an error where a pod cannot come up."""
-        for _ in poll(time.monotonic() + limit, every=0.2):
-            if true():
-                return
-            if any(pods.hopeless(pod) for pod in self.api.list("Pod")):
-                break
-        said = [f"{pods.name(pod)}: {pods.trouble(pod)}" for pod in self.api.list("Pod") if pods.trouble(pod)]
-        raise EnvironmentFailed(
-            f"region {self.name} is not as it should be: {what}",
-            because="; ".join(said) or f"not within {limit:g} s",
-            way_out=f"see kubectl -n {self.place.namespace} describe pods",
-        )
+        """The URL of a store."""
+        ...
 
 
-def _tried(true: Callable[[str, str], bool], name: str, url: str) -> bool:
-    """Whether it is so; a server that does not answer yet is not."""
-    import psycopg
-
-    try:
-        return true(name, url)
-    except (psycopg.Error, EnvironmentFailed, OSError):
-        return False
+def wait_leading(region: Region) -> None:
+    """Wait until every store takes writes."""
+    for name, store in region.stack.stores.items():
+        wait_until(region, _asked(KINDS[store.kind].leads, region, name), f"{name} does not lead")
 
 
-def _opened(manifest: Manifest, passwords: Passwords) -> Manifest:
-    """The object with its sealed values filled in, as an API server takes it."""
-    if manifest["kind"] != "Secret":
-        return manifest
-    data = {
-        key: base64.b64encode(value.form.replace("{}", passwords[value.key]).encode()).decode()
-        for key, value in manifest["data"].items()
-    }
-    return {**manifest, "data": data}
+def wait_following(region: Region) -> None:
+    """Wait until every store streams from its leader."""
+    for name, store in region.stack.stores.items():
+        wait_until(region, _asked(KINDS[store.kind].follows, region, name), f"{name} does not follow")
+
+
+def wait_until(region: Region, true: Callable[[], bool], otherwise: str) -> None:
+    """Wait for a condition. Raises EnvironmentFailed, at once where waiting is in vain."""
+    trouble = ""
+    for _ in poll(time.monotonic() + READY_S, every=0.2):
+        if true():
+            return
+        trouble = region.trouble()
+        if trouble:
+            break
+    raise EnvironmentFailed(
+        f"region {region.name} is not as it should be: {otherwise}",
+        because=trouble or f"not within {READY_S:g} s",
+        way_out=region.way_out,
+    )
+
+
+def _asked(ask: Callable[[str], bool], region: Region, name: str) -> Callable[[], bool]:
+    """The question, put to a store; one that does not answer yet has not said yes."""
+
+    def true() -> bool:
+        import psycopg
+
+        try:
+            return ask(region.store_url(name))
+        except (psycopg.Error, EnvironmentFailed, OSError):
+            return False
+
+    return true

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from holdfast.pipelines.cli.options import acting
+from holdfast.pipelines.cli.options import TARGET, acting
+
+if TYPE_CHECKING:
+    from holdfast.infra.targets.kept import TargetName
 
 
 @click.group()
@@ -51,14 +56,15 @@ def restore(
 
 
 @drill.command(
-    epilog="\b\nExamples:\n  holdfast drill failover\n  holdfast drill failover --max-rpo 1s --json\n"
+    epilog="\b\nExamples:\n  holdfast drill failover\n  holdfast drill failover --target cluster --max-rpo 1s --json\n"
     "  holdfast drill failover --plant stalled-replica   # see that it is caught"
 )
 @acting
 @click.option("--plant", default="", help="Break something: the verdict must not be pass.")
 @click.option("--rate", type=click.FloatRange(1, 2000), default=100, show_default=True, help="Writes a second.")
 @click.option("--before", default="3s", show_default=True, metavar="TIME", help="Writes before the cut.")
-@click.option("--image", default="", help="The image of the stores, instead of the one that the stack names.")
+@TARGET
+@click.option("--image", default="", help="On a cluster: the stores' image, instead of the one that the stack names.")
 @click.option("--max-rpo", default="5s", show_default=True, metavar="TIME", help="No more may be lost.")
 @click.option("--max-rto", default="60s", show_default=True, metavar="TIME", help="The other region must lead by then.")
 def failover(
@@ -69,13 +75,14 @@ def failover(
     plant: str,
     rate: float,
     before: str,
+    target: TargetName | None,
     image: str,
     max_rpo: str,
     max_rto: str,
 ) -> int:
     """Cut the primary region off, promote the secondary, compare every acknowledged write, and go back to normal.
 
-    It needs a cluster, and makes two namespaces of its own there with the stack's stores; what runs is not touched.
+    The regions are the drill's own, with the stack's stores: servers on this machine, or two namespaces on a cluster.
     """
     from holdfast.infra.recovery.failover import FailoverOptions
     from holdfast.pipelines.cli.output import print_json
@@ -83,9 +90,9 @@ def failover(
     from holdfast.pipelines.releases import duration
     from holdfast.report.text import summary
 
-    options = FailoverOptions(plant=plant, rate=rate, before_s=duration(before), image=image)
+    options = FailoverOptions(plant=plant, rate=rate, before_s=duration(before))
     limits = DrillLimits(rpo_s=duration(max_rpo), rto_s=duration(max_rto))
-    report, path = drill_failover(stack, home, options, limits, quiet=quiet)
+    report, path = drill_failover(stack, home, options, limits, target=target, image=image, quiet=quiet)
     if as_json:
         print_json(report)
     else:
