@@ -23,7 +23,7 @@ from holdfast.infra.home import Home
 from holdfast.infra.program.colored_service import COLOR
 from holdfast.infra.program.model import Autoscale
 from holdfast.infra.release import read_release
-from holdfast.infra.targets.cluster import images, pods
+from holdfast.infra.targets.cluster import autoscale, images, pods
 from holdfast.verdict import Outcome
 
 LONGEST_S = 170.0
@@ -53,6 +53,7 @@ def settled(stack: ClusterSparkle) -> None:
     """Nothing is open or held, two pods of one color serve, as wide as planned."""
     stack.settle()
     for service, color in stack.placement().items():
+        autoscale.bound(stack.target.api, service, color, 2, 2)
         stack.target.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": 2}}, under="scale")
     stack.converged()
     assert stack.target.noted() == ""
@@ -146,7 +147,7 @@ def test_a_second_operator_from_another_home_is_refused_during_a_release_and_in_
 
 def test_an_autoscaler_changes_no_color_while_the_traffic_moves(stack: ClusterSparkle) -> None:
     (service, color), *_ = stack.placement().items()
-    stack.target.api.patch("HorizontalPodAutoscaler", f"{service}-{color}", {"spec": {"minReplicas": 3}})
+    autoscale.bound(stack.target.api, service, color, 3, 3)
     wait_until(lambda: stack.target.size_of(service, color) == 3, "the autoscaler has grown the live color", 60)
     seen: list[tuple[int, int]] = []
 
