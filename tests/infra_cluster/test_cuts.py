@@ -1,4 +1,4 @@
-"""Cuts: what they make of a stack's policies, and which connections a cluster that enforces policies lets through then."""
+"""Cuts: what they make of a stack's policies, and what a cluster that enforces policies would let through then."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A pod is isolated in a direction when a policy of its namespace selects it and speaks of that direction; what is let
 through then is the union of the rules of all such policies. A connection needs both ends. Blocks of addresses are
-taken to hold for pods too, as some network plugins have it. Written for tests, and apart from what holdfast itself asks.
+taken to hold for pods too, as some network plugins have it. It is apart from what holdfast itself asks before a cut.
 """
 
 from __future__ import annotations
