@@ -20,6 +20,7 @@ from holdfast.infra.stack import load_stack, parse_stack
 from holdfast.infra.target import RouteTable
 from holdfast.infra.targets.cluster.switches import gateway_api as gateway
 from holdfast.infra.targets.cluster.target import SWITCHES
+from holdfast.infra.targets.cluster.throwaway import throwaway
 
 GOLDEN = Path(__file__).parent / "golden" / "http-routes.yaml"
 BLUE = RouteTable(weights={"gateway": {"blue": 100}, "engine": {"blue": 100}}, token=7, serial=1)
@@ -70,6 +71,12 @@ def test_a_switch_without_what_it_needs_is_refused(
     with pytest.raises(UsageError) as found:
         parsed(without, **fields)
     assert found.value.what.startswith(f"s.yaml: cluster.{field}")
+
+
+def test_a_throw_away_stack_stays_off_the_gateway_of_the_users() -> None:
+    cluster = cluster_of(throwaway(behind_gateway()))
+    assert (switch_of(cluster), cluster.gateway) == ("selector", "")
+    assert switch_of(cluster_of(throwaway(load_stack("sparkle")))) == "edge"
 
 
 def test_every_switch_has_the_same_words() -> None:

@@ -22,11 +22,14 @@ NAME = re.compile(r".+-x(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<started>\d+)-[a-z
 
 
 def throwaway(stack: Stack) -> Stack:
-    """The stack under a name of this process's own, with what a release needs: no watchers, tenants or drills."""
+    """The stack under a name of this process's own, with what a release needs: no watchers, tenants or drills.
+
+    Nor the stack's Gateway: users come in there, and a second route would stand beside theirs. Selectors move it then.
+    """
     cluster = cluster_of(stack)
     linked = {link.to for link in stack.links.values()}
     needed = {name: part for name, part in cluster.parts.items() if name in linked or name in stack.stores}
-    less = msgspec.structs.replace(cluster, parts=needed, sandboxes={}, tenants={}, drills=None)
+    less = msgspec.structs.replace(cluster, parts=needed, sandboxes={}, tenants={}, drills=None, switch="", gateway="")
     me = identify(os.getpid())
     assert me is not None  # noqa: S101 - this process runs
     return msgspec.structs.replace(stack, name=f"{stack.name}-x{_boot()}-{me.pid}-{me.started}", cluster=less)
