@@ -383,6 +383,21 @@ def test_a_namespace_of_another_home_is_not_taken_over(bench: Bench, tmp_path: P
     assert "up elsewhere" in err
 
 
+def test_two_homes_share_a_backend_by_the_passphrase(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    shared = ("--no-wait", "--settle", "0", "--backend", f"file://{tmp_path / 'state'}")
+    bench.up(*shared)
+    _, err = bench.up(*shared, "--home", "second", code=ExitCode.REFUSED)
+    assert "PULUMI_CONFIG_PASSPHRASE" in err
+    kept = json.loads((tmp_path / ".holdfast" / "pulumi" / "passphrase.json").read_text())
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", kept["passphrase"])
+    out, _ = bench.up(*shared, "--home", "second", "--json")
+    assert set(json.loads(out)["counts"]) == {"same"}
+    assert set(bench.told("up", "--no-wait", "--settle", "0")["counts"]) == {"same"}
+
+
 def test_a_cluster_that_is_gone_for_good_is_forgotten(bench: Bench) -> None:
     bench.up("--no-wait", "--settle", "0")
     bench.run("down", "--gone")

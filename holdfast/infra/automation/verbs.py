@@ -6,14 +6,15 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from pulumi import automation
 from pulumi.automation import errors
 
-from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted
+from holdfast.errors import EnvironmentFailed, HoldfastError, Interrupted, Refused
 from holdfast.infra.automation import repair
 from holdfast.infra.automation import settings as where
 from holdfast.infra.automation.command import Command, pulumi_command
@@ -71,6 +72,23 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return not self.changed
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def told(verb: Callable[P, R]) -> Callable[P, R]:
+    """What Pulumi says beside an operation (it cannot open the state, or decrypt it) as a refusal with a way out."""
+
+    @wraps(verb)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return verb(*args, **kwargs)
+        except errors.CommandError as error:
+            raise _unopened(error) from error
+
+    return inner
+
+
 class Provisioner:
     """A stack's half on a cluster, in one environment."""
 
@@ -99,6 +117,7 @@ class Provisioner:
         """The colors that should exist."""
         return self.settings.desired or first(self.stack)
 
+    @told
     def up(self, *, refresh: bool = False, only: Sequence[str] = ()) -> Changes:
         """Make the cluster what the stack says. Raises Refused for a policy, a lock, or what the API server refuses.
 
@@ -126,15 +145,18 @@ class Provisioner:
             ) from error
         return msgspec.structs.replace(changes, seconds=time.monotonic() - began)
 
+    @told
     def preview(self) -> Changes:
         """What `up` would do; nothing is changed."""
         return self._do("preview", lambda stack, listen: stack.preview(on_event=listen, color="never"))
 
+    @told
     def refresh(self) -> Changes:
         """Look at the cluster: what somebody changed by hand is known afterwards, and named."""
         repaired = self.repair()
         return self._do("refresh", lambda stack, listen: stack.refresh(on_event=listen, color="never"), repaired)
 
+    @told
     def down(self, *, data: bool = True) -> Changes:
         """Take away what `up` made. Without `data` the namespaces stay, and in them claims and what a release wrote."""
         repaired = self.repair()
@@ -145,16 +167,19 @@ class Provisioner:
 
         return self._do("down", act, repaired)
 
+    @told
     def forget(self, *, force: bool = False) -> None:
         """Forget the state and the secrets of a stack of which nothing is left; `force`: whatever the state says."""
         self._open().workspace.remove_stack(self.name, force=force)
         shutil.rmtree(where.folder(self.home) / self.name)
         self._opened = None
 
+    @told
     def cancel(self) -> None:
         """End the lock on the state, whoever has it: for a person who knows that its holder is gone."""
         self._open().cancel()
 
+    @told
     def repair(self) -> list[str]:
         """Put right what an `up` that was killed has left: a lost lock, operations without an end. Says what it did."""
         stack = self._open()
@@ -166,6 +191,7 @@ class Provisioner:
             self._say(line)
         return said
 
+    @told
     def knows_nothing(self) -> bool:
         """Whether the state holds no object: nothing was ever up, or it was up from elsewhere."""
         return not any(entry["type"].startswith("kubernetes:") for entry in self._resources())
@@ -178,6 +204,7 @@ class Provisioner:
         """The names of the secrets that the stack needs; they are made at the first `up` and kept sealed by Pulumi."""
         return sealed_names(manifests(self.stack, self.settings.environment, self.desired))
 
+    @told
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last `up`."""
         return {key: output.value for key, output in self._open().outputs().items()}
@@ -243,7 +270,10 @@ class Provisioner:
         if self._opened is None:
             folder = where.folder(self.home) / self.name
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            known = (folder / f"Pulumi.{self.name}.yaml").is_file()
             self._opened = self._created(folder)
+            if not known and self._resources():  # another home made it: its secrets are those of the last deployment
+                self._opened.refresh_config()
             self._configure(self._opened)
         return self._opened
 
@@ -336,6 +366,15 @@ def _needed(urns: list[str], resources: list[dict[str, Any]]) -> set[str]:
 
 def _joined(differs: list[str]) -> list[str]:
     return [", ".join(differs)] if differs else []
+
+
+def _unopened(error: errors.CommandError) -> Refused:
+    said = [line.removeprefix("error: ") for line in str(error).splitlines() if "error: " in line or "stderr" in line]
+    because = said[-1].replace("stderr:", "").replace("error: ", "").strip() if said else _last_lines(str(error), 1)
+    way_out = "see that --backend and --secrets-provider are those of the first up, and that they can be reached"
+    if "passphrase" in because:
+        way_out = "set PULUMI_CONFIG_PASSPHRASE to that of the home that made it (its pulumi/passphrase.json)"
+    return Refused("Pulumi cannot work with the state of this stack", because=because, way_out=way_out)
 
 
 def _last_lines(text: str, count: int = 12) -> str:
