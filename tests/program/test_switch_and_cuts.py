@@ -12,8 +12,10 @@ import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -263,6 +265,59 @@ def test_clients_are_sent_to_the_address_of_the_gateway(place: Place) -> None:
     place.kubectl("patch", "gateway", "gate", "-n", place.front, "--subresource=status", "--type=merge", "-p", status)
     assert place.target.edge_url() == "http://192.0.2.9:8080"
     assert place.switch.preview("192.0.2.1") == "http://192.0.2.9:8080"
+
+
+@contextmanager
+def answering(headers: dict[str, str]) -> Iterator[int]:
+    """A server on this machine that stands where a Gateway would answer, and says these headers; yields its port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for key, value in headers.items():
+                self.send_header(key, value)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *said: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("headers", "shared"), [({"x-holdfast-color": "green"}, "green"), ({}, "")])
+def test_the_color_is_what_the_service_says_else_the_one_that_has_all_the_weight(
+    place: Place, headers: dict[str, str], shared: str
+) -> None:
+    place.switch.write(BLUE)
+    place.takes()
+    for service in place.stack.services:
+        place.endpoints(service, "blue")
+    with answering(headers) as port:
+        status = json.dumps({"status": {"addresses": [{"value": "127.0.0.1"}]}})
+        listeners = json.dumps({"spec": {"listeners": [{"name": "http", "port": port, "protocol": "HTTP"}]}})
+        gate = ["patch", "gateway", "gate", "-n", place.front, "--type=merge", "-p"]
+        place.kubectl(*gate, listeners)
+        place.kubectl(*gate, status, "--subresource=status")
+        assert place.target.edge_color() == (headers.get("x-holdfast-color") or "blue")
+        place.switch.write(SHARED)
+        place.takes()
+        assert place.target.edge_color() == shared
+    assert place.target.edge_color() == ""
+
+
+def test_a_color_is_unseen_until_its_endpoints_are_there(place: Place) -> None:
+    assert place.switch.unseen("gateway", "green", 1) == "Service gateway-green has 0 of its 1 pods"
+    place.endpoints("gateway-green", "green")
+    assert place.switch.unseen("gateway", "green", 1) == ""
+    assert place.switch.unseen("gateway", "green", 2) != ""
 
 
 @pytest.mark.parametrize(("field", "value"), [("weight", "many"), ("weight", -1), ("port", 0), ("name", "")])
