@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from holdfast.children import tagged
-from holdfast.errors import Refused, UsageError
 from holdfast.infra.home import Home, home_at
 from holdfast.infra.supervisor.client import SupervisorClient
 from holdfast.infra.supervisor.unit import STACK_TAG
@@ -71,46 +67,6 @@ def _end(supervisor: SupervisorClient) -> list[str]:
     running = list(supervisor.units())
     supervisor.shutdown()
     return running
-
-
-def log_lines(home: str, process: str | None, lines: int) -> list[tuple[str, str]]:
-    """The last lines of one log, or of all: (process, line)."""
-    found = []
-    for path in _logs(home, process):
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - lines * 500))
-            tail = file.read().decode(errors="replace").splitlines()[-lines:]
-        found += [(path.stem, line) for line in tail]
-    return found
-
-
-def follow_log(home: str, process: str | None) -> Iterator[tuple[str, str]]:
-    """Yield lines as they are written, until the caller stops."""
-    files = {path: path.open("r", encoding="utf-8", errors="replace") for path in _logs(home, process)}
-    for file in files.values():
-        file.seek(0, 2)
-    while True:
-        for path, file in files.items():
-            for line in file:
-                yield path.stem, line.rstrip("\n")
-        time.sleep(0.2)
-
-
-def _logs(home: str, process: str | None) -> list[Path]:
-    folder = home_at(home).logs
-    known = sorted(folder.glob("*.log")) if folder.exists() else []
-    if process is None:
-        if not known:
-            raise Refused("there are no logs", because=f"nothing ran in {folder.parent} yet", way_out="holdfast up")
-        return known
-    found = [path for path in known if path.stem == process]
-    if not found:
-        raise UsageError(
-            f"there is no log of {process}",
-            because=f"known: {', '.join(path.stem for path in known) or 'none'}",
-            way_out="name one of those",
-        )
-    return found
 
 
 def forget(home: Home) -> None:

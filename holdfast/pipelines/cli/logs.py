@@ -8,7 +8,8 @@ from holdfast.pipelines.cli.options import HOME
 
 
 @click.command(
-    epilog="\b\nExamples:\n  holdfast logs\n  holdfast logs engine-blue-1 --lines 50\n  holdfast logs edge -f"
+    epilog="\b\nExamples:\n  holdfast logs\n  holdfast logs engine-blue-1 --lines 50\n  holdfast logs edge -f\n"
+    "  holdfast logs gateway-green   # on a cluster: of these pods"
 )
 @HOME
 @click.argument("process", required=False)
@@ -17,8 +18,8 @@ from holdfast.pipelines.cli.options import HOME
 )
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until Ctrl-C.")
 def logs(home: str, process: str | None, lines: int, follow: bool) -> None:
-    """Print the end of a process's log; without a name, of all of them."""
-    from holdfast.pipelines.stacks import follow_log, log_lines
+    """Print the end of a process's or pod's log; without a name, of all of them."""
+    from holdfast.pipelines.logs import follow_log, log_lines
 
     for name, line in log_lines(home, process, lines):
         click.echo(f"{name} | {line}" if process is None else line)

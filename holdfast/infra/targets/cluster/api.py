@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed, Refused
@@ -142,9 +143,12 @@ class Api:
         """GET a path that answers with text, as a pod's log."""
         return self._answer("GET", path, {}, None, "").decode(errors="replace")
 
-    def log(self, pod: str, *, lines: int = 100, container: str = "", previous: bool = False) -> str:
-        """The last lines of a container's log."""
-        query = f"tailLines={lines}&previous={str(previous).lower()}" + (f"&container={container}" if container else "")
+    def log(self, pod: str, *, lines: int = 0, container: str = "", since: str = "") -> str:
+        """A container's log: its last lines where a number is given; what came `since` (RFC 3339), with time stamps."""
+        asked = {"tailLines": str(lines) if lines else "", "container": container, "sinceTime": since}
+        query = urlencode(
+            {key: value for key, value in asked.items() if value} | ({"timestamps": "true"} if since else {})
+        )
         return self.text(f"{self._path('Pod', pod)}/log?{query}")
 
     # -- inside of pods --------------------------------------------------------------------------------------------
