@@ -148,7 +148,7 @@ class ClusterTarget:
             raise Refused(
                 "traffic cannot be shared here",
                 because=f"stack {self.stack.name} has no edge of its own, and a Service leads to one color",
-                way_out="deploy without --weights, or give the stack an edge or a Gateway (cluster.edge or cluster.switch)",
+                way_out="deploy without --weights, or give the stack an edge or a Gateway (cluster.edge, cluster.switch)",
             )
         return self.switch.write(routes)
 
