@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from holdfast.children import poll
-from holdfast.errors import GateFailed, Refused
+from holdfast.errors import Refused
 from holdfast.infra.home import Home
-from holdfast.infra.probes import http_get, in_flight
+from holdfast.infra.probes import in_flight
 from holdfast.infra.program.desired import Colors, ColorState
 from holdfast.infra.program.model import ServicePlan, switch_of
 from holdfast.infra.program.place import cluster_of
 from holdfast.infra.release import Release, check_release, read_release
 from holdfast.infra.stack import Color, Stack
 from holdfast.infra.target import Address, Placement, RouteTable
-from holdfast.infra.targets.cluster import autoscale, colors, cuts, hold, images, pods, table
+from holdfast.infra.targets.cluster import autoscale, colors, cuts, hold, images, pods, readiness, table
 from holdfast.infra.targets.cluster.api import Object
 from holdfast.infra.targets.cluster.lease import Lease
 from holdfast.infra.targets.cluster.provision import ClusterProvision
@@ -27,8 +25,6 @@ from holdfast.infra.targets.cluster.switches.edge import EdgeWeights
 from holdfast.infra.targets.cluster.switches.gateway_api import GatewayWeights
 from holdfast.infra.targets.cluster.switches.selector import Selectors
 
-GONE_S = 90.0
-"""How long pods may take to end: their preStop sleep, their grace, and a busy kubelet."""
 OTHER: dict[Color, Color] = {"blue": "green", "green": "blue"}
 SWITCHES: dict[str, type[EdgeWeights] | type[Selectors] | type[GatewayWeights]] = {
     "edge": EdgeWeights,
@@ -95,7 +91,7 @@ class ClusterTarget:
         for service, color in placement.items():
             size = max(sizes[service], self._size_of_live(service))
             wanted.setdefault(service, {})[color] = _state(release, service, size, image)
-        self._wait_ended(placement)
+        readiness.wait_ended(self.api, placement)
         colors.write(self.api, self.place, wanted)
         for service, color in placement.items():
             hold.keep(self.api, service, color)
@@ -109,24 +105,7 @@ class ClusterTarget:
 
     def wait_ready(self, placement: Placement) -> None:
         """Probe every pod by its own address until each is ready several times in a row. Raises GateFailed."""
-        rows: dict[str, int] = {}
-        limit = max(self._plan(service).start_s for service in placement)
-        unready: dict[str, str] = {}
-        for _ in poll(time.monotonic() + limit, every=0.1):
-            unready = {
-                name: said
-                for service, color in placement.items()
-                for name, said in self._unready(service, color, rows).items()
-            }
-            if not unready:
-                return
-            if any(said.partition(":")[0] in (*pods.HOPELESS, "FailedCreate") for said in unready.values()):
-                break
-        raise GateFailed(
-            f"not ready within {limit:g} s: {', '.join(unready)}",
-            because=_grouped(unready),
-            way_out=f"see kubectl -n {self.place.namespace} describe pod {next(iter(unready))}; nothing was switched",
-        )
+        readiness.wait_ready(self, placement)
 
     def addresses(self, placement: Placement) -> list[Address]:
         """The pods of the placed colors that have an address."""
@@ -148,7 +127,7 @@ class ClusterTarget:
             raise Refused(
                 "traffic cannot be shared here",
                 because=f"stack {self.stack.name} has no edge of its own, and a Service leads to one color",
-                way_out="deploy without --weights, or give the stack an edge or a Gateway (cluster.edge, cluster.switch)",
+                way_out="deploy without --weights, or have an edge or a Gateway (cluster.edge, cluster.switch)",
             )
         return self.switch.write(routes)
 
@@ -167,13 +146,13 @@ class ClusterTarget:
         kept = colors.read(self.api)
         gone: Colors = {s: {c: kept[s][c]} for s, c in placement.items() if c in kept.get(s, {})}
         colors.write(self.api, self.place, {}, without=gone)
-        there = {s: c for s, c in placement.items() if s in gone or self._deployment(s, c)}
+        there = {s: c for s, c in placement.items() if s in gone or self.deployment(s, c)}
         for color, services in _by_color(there).items():
             self.provision.take_color(services, color)
         for service, color in placement.items():
             hold.keep(self.api, service, color)
-            autoscale.thaw(self.api, service, OTHER[color], self._plan(service).autoscale)
-        self._wait_gone(there)
+            autoscale.thaw(self.api, service, OTHER[color], self.plan(service).autoscale)
+        readiness.wait_gone(self.api, self.place, there)
 
     def release_in(self, service: str, color: str) -> Release | None:
         """The release that a color was last started from, if its folder is still there."""
@@ -189,14 +168,14 @@ class ClusterTarget:
     def running(self, placement: Placement) -> bool:
         """Whether each placed service has a pod that runs and stays."""
         return bool(placement) and all(
-            self._deployment(service, color) is not None
+            self.deployment(service, color) is not None
             and any(pods.is_running(pod) for pod in pods.of_color(self.api, self.place, service, color))
             for service, color in placement.items()
         )
 
     def size_of(self, service: str, color: str) -> int:
         """How many pods a color should have now; the stack's number where there is no such color."""
-        deployment = self._deployment(service, color)
+        deployment = self.deployment(service, color)
         return int(deployment["spec"]["replicas"]) if deployment else self.stack.services[service].replicas
 
     def in_force(self, routes: RouteTable) -> bool:
@@ -269,11 +248,11 @@ class ClusterTarget:
                 hold.keep(self.api, service, color)
                 continue
             hold.end_at(self.api, self.place, service, color, until)
-            autoscale.thaw(self.api, service, OTHER[color], self._plan(service).autoscale)
+            autoscale.thaw(self.api, service, OTHER[color], self.plan(service).autoscale)
 
     def held_until(self, placement: Placement) -> float | None:
         """The earliest end among the placed colors."""
-        times = [hold.until(self._deployment(service, color)) for service, color in placement.items()]
+        times = [hold.until(self.deployment(service, color)) for service, color in placement.items()]
         return min((at for at in times if at is not None), default=None)
 
     def kill(self, instance: str) -> None:
@@ -305,11 +284,13 @@ class ClusterTarget:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _plan(self, service: str) -> ServicePlan:
+    def plan(self, service: str) -> ServicePlan:
+        """How a service runs here."""
         return cluster_of(self.stack).services[service]
 
-    def _probe_port(self, service: str) -> int:
-        plan = self._plan(service)
+    def probe_port(self, service: str) -> int:
+        """The port of a service's probes."""
+        plan = self.plan(service)
         return plan.admin_port if self.stack.services[service].admin else plan.port
 
     def _address(self, pod: Object, service: str, color: str) -> Address:
@@ -319,11 +300,11 @@ class ClusterTarget:
             service=service,
             color=color,
             host=host,
-            port=self._plan(service).port,
-            probe=f"http://{host}:{self._probe_port(service)}",
+            port=self.plan(service).port,
+            probe=f"http://{host}:{self.probe_port(service)}",
         )
 
-    def _deployment(self, service: str, color: str) -> Object | None:
+    def deployment(self, service: str, color: str) -> Object | None:
         """The Deployment of a color; None when there is none, or when it is ending."""
         found = self.api.find("Deployment", f"{service}-{color}")
         return None if found is None or "deletionTimestamp" in found["metadata"] else found
@@ -341,66 +322,11 @@ class ClusterTarget:
         if self.lease.token:
             self.lease.check()
 
-    def _unready(self, service: str, color: Color, rows: dict[str, int]) -> dict[str, str]:
-        """The pods that are not ready often enough yet, and why; `rows` counts their answers in a row."""
-        deployment, ready = self._deployment(service, color), self.stack.services[service].ready
-        if deployment is None:
-            return {f"{service}-{color}": "it does not exist"}
-        found = pods.of_color(self.api, self.place, service, color)
-        unready = {}
-        for pod in found:
-            name = pods.name(pod)
-            if rows.get(name, 0) < ready.times:
-                said = self._probe(service, pod)
-                rows[name] = 0 if said else rows.get(name, 0) + 1
-            if rows[name] < ready.times:
-                unready[name] = pods.trouble(pod) or said or "not ready often enough"
-            elif not pods.is_ready(pod):
-                unready[name] = "the kubelet does not call it ready"
-        wanted = int(deployment["spec"]["replicas"])
-        if len(found) < wanted:
-            because = pods.not_created(deployment) or "they have not been made"
-            unready[f"{service}-{color}"] = f"{because} ({len(found)} of {wanted} pods)"
-        if not unready and (said := self.switch.unseen(service, color, len(found))):
-            unready[f"{service}-{color}"] = said
-        return unready
-
-    def _probe(self, service: str, pod: Object) -> str:
-        """Ask a pod by its address; returns what is wrong, empty when it is ready."""
-        host = pods.address(pod)
-        if not host:
-            return "it has no address yet"
-        answer = http_get(host, self._probe_port(service), self.stack.services[service].ready.path)
-        return "" if answer.status == 200 else answer.reason or f"{answer.status} {answer.body[:200]}"
-
     def _tell(self, placement: Placement, command: Callable[[ServicePlan], tuple[str, ...]]) -> None:
         for service, color in placement.items():
-            if argv := command(self._plan(service)):
+            if argv := command(self.plan(service)):
                 found = [pod for pod in pods.of_color(self.api, self.place, service, color) if pods.is_running(pod)]
                 pods.tell(self.api, [pods.name(pod) for pod in found], argv, service)
-
-    def _wait_ended(self, placement: Placement) -> None:
-        """Wait for Deployments of these colors that are ending: nothing can be made in their place before."""
-        names = [f"{service}-{color}" for service, color in placement.items()]
-        for _ in poll(time.monotonic() + GONE_S, every=0.25):
-            found = [self.api.find("Deployment", name) for name in names]
-            if not any(one and "deletionTimestamp" in one["metadata"] for one in found):
-                return
-
-    def _wait_gone(self, placement: Placement) -> None:
-        """Wait until no pod of the colors is left, also none that is ending."""
-
-        def left() -> list[str]:
-            return [
-                pods.name(pod)
-                for service, color in placement.items()
-                for pod in self.api.list("Pod", {**self.place.selector(service), "holdfast/color": color})
-                if not pods.ended(pod)
-            ]
-
-        for _ in poll(time.monotonic() + GONE_S, every=0.25):
-            if not left():
-                return
 
 
 def _state(release: Release, service: str, size: int, image: images.Image) -> ColorState:
@@ -422,11 +348,3 @@ def _by_color(placement: Placement) -> dict[Color, list[str]]:
     for service, color in placement.items():
         found.setdefault(color, []).append(service)
     return found
-
-
-def _grouped(said: Mapping[str, str]) -> str:
-    """What is said of several pods in the same words, once."""
-    of: dict[str, list[str]] = {}
-    for name, words in said.items():
-        of.setdefault(words, []).append(name)
-    return "; ".join(f"{', '.join(names)}: {words}" for words, names in of.items())
