@@ -42,7 +42,11 @@ else
     pg_basebackup -h "$upstream" -U holdfast -D "$PGDATA.new" -X stream -c fast -R
     mv "$PGDATA.new" "$PGDATA"
 fi
-exec postgres -D "$PGDATA" $SETTINGS
+postgres -D "$PGDATA" $SETTINGS &
+server=$!
+# To PostgreSQL TERM means: wait until the last client has gone. A pod's end is no time for that; INT ends them.
+trap 'kill -INT "$server"' TERM INT
+wait "$server" || wait "$server"
 """
 
 DUMP = """#!/bin/sh
