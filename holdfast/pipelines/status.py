@@ -8,6 +8,8 @@ from holdfast.children import tagged
 from holdfast.errors import HoldfastError
 from holdfast.infra.bluegreen.context import old_colors
 from holdfast.infra.bluegreen.standing import describe_open, plan_of
+from holdfast.infra.home import Home
+from holdfast.infra.recovery.desk import describe_restore, open_restore
 from holdfast.infra.stack import COLORS
 from holdfast.infra.supervisor.unit import STACK_TAG, Kept
 from holdfast.infra.target import RouteTable, Target
@@ -55,7 +57,7 @@ class OperationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The stack and its release in one."""
+    """The stack and its release in one. `restore`: the one that is open, if any; `trouble`: what a person must see."""
 
     stack: str
     up: bool
@@ -63,6 +65,7 @@ class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
     services: list[ServiceStatus]
     units: list[UnitStatus]
     operation: OperationStatus | None
+    restore: str = ""
     trouble: str = ""
 
 
@@ -72,9 +75,10 @@ def local_status(target: LocalTarget) -> StackStatus:
     _adopt(target)
     units = target.units() if target.home.root.exists() and target.supervisor.running() else {}
     table = read_live(target.home)
-    operation, trouble = None, ""
+    operation, restore, trouble = None, "", ""
     try:
         operation = operation_status(target, runs=target.supervisor.running())
+        restore = restore_status(target.home)
     except HoldfastError as error:
         trouble = str(error)
     up = target.is_up()
@@ -85,6 +89,7 @@ def local_status(target: LocalTarget) -> StackStatus:
         services=[_service(target, name, table, units) for name in target.stack.services if table.live(name)],
         units=[_unit(name, kept) for name, kept in sorted(units.items())],
         operation=operation,
+        restore=restore,
         trouble=trouble,
     )
 
@@ -94,6 +99,12 @@ def _adopt(target: LocalTarget) -> None:
     home = target.home.root
     if home.exists() and not target.supervisor.running() and any(tagged(STACK_TAG, str(home))):
         target.supervisor.ensure()
+
+
+def restore_status(home: Home) -> str:
+    """The restore that is open, in words; empty when none is."""
+    operation = open_restore(home)
+    return f"{operation.plan.get('id')}: {describe_restore(operation)}" if operation else ""
 
 
 def operation_status(target: Target, *, runs: bool) -> OperationStatus | None:

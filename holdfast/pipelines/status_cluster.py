@@ -16,6 +16,7 @@ from holdfast.pipelines.status import (
     StackStatus,
     UnitStatus,
     operation_status,
+    restore_status,
 )
 
 
@@ -23,11 +24,12 @@ def cluster_status(target: ClusterTarget) -> StackStatus:
     """Look at a stack on a cluster; it changes nothing."""
     up = target.is_up()
     routes, kept = target.live(), colors.read(target.api)
-    operation, trouble = None, [f"changed by hand: {found}" for found in (target.drift() if up else [])]
+    operation, restore, trouble = None, "", [f"changed by hand: {found}" for found in (target.drift() if up else [])]
     if elsewhere := open_elsewhere(target):
         trouble.append(f"an operation is open elsewhere: {elsewhere}")
     try:
         operation = operation_status(target, runs=up)
+        restore = restore_status(target.home)
     except HoldfastError as error:
         trouble.append(str(error))
     return StackStatus(
@@ -37,6 +39,7 @@ def cluster_status(target: ClusterTarget) -> StackStatus:
         services=[_service(target, name, routes, kept) for name in target.stack.services if routes.live(name)],
         units=[_unit(pod) for pod in target.api.list("Pod")],
         operation=operation,
+        restore=restore,
         trouble="\n".join(trouble),
     )
 

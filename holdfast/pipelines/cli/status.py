@@ -41,6 +41,8 @@ def _lines(found: StackStatus) -> list[str]:
         state = "runs" if unit.alive else f"does not run{': ' + unit.trouble if unit.trouble else ''}"
         what = f"process  {unit.name}: {state} (pid {unit.pid})" if unit.pid else f"pod      {unit.name}: {state}"
         lines.append(f"{what}{again}")
+    if found.restore:
+        lines.append(f"restore  {found.restore}; `holdfast restore --finish` or `--undo` ends it")
     operation = found.operation
     if found.trouble:
         return [*lines, *found.trouble.splitlines()]
