@@ -133,11 +133,11 @@ def test_in_place_the_data_go_back_and_come_again_by_undo(restoring: Restoring) 
     assert desk.restore(restoring.backup, "here").state == "held"
     restoring.as_backed_up()
     assert restoring.stack.chat().status_code == 200
-    assert "in place; what was there before is kept" in restore_status(restoring.stack.home)
+    assert "in place; what was there before is kept" in restore_status(restoring.home)
     with pytest.raises(Refused, match="is open"):
         desk.restore(restoring.backup, "here")
     assert desk.undo().state == "undone"
-    assert restore_status(restoring.stack.home) == ""
+    assert restore_status(restoring.home) == ""
     restoring.as_changed()
     assert restoring.stack.chat().status_code == 200
 
