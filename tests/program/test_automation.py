@@ -20,7 +20,7 @@ from program.conftest import Plane, Provision, Standing
 from support import sample
 from support.istio import DEFINITIONS
 
-from holdfast.children import identify, tagged
+from holdfast.children import Identity, identify, tagged
 from holdfast.errors import EnvironmentFailed, Refused
 from holdfast.infra.automation import settings as where
 from holdfast.infra.automation.command import OWNER
@@ -149,8 +149,8 @@ Provisioner(load_stack("sage"), home_at(sys.argv[1]), settings).up()
 """
 
 
-def killed_up(stack: Provisioner, *, pulumi_too: bool = True) -> list[str]:
-    """SIGKILL an `up` while objects are made, with all of Pulumi or without; return what was pending."""
+def killed_up(stack: Provisioner) -> list[str]:
+    """SIGKILL a whole `up`, Pulumi's processes too, while objects are made; return what was pending."""
     argv = [sys.executable, "-P", "-c", CHILD, str(stack.home.root), msgspec.json.encode(stack.settings).decode()]
     child = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     state = where.folder(stack.home) / "state" / ".pulumi" / "stacks" / "holdfast" / "sage-staging.json"
@@ -158,16 +158,15 @@ def killed_up(stack: Provisioner, *, pulumi_too: bool = True) -> list[str]:
     me = identify(child.pid)
     assert me is not None
     found: list[str] = []
-    doomed = [me]
+    pulumi: list[Identity] = []
     try:
         while not found:
             assert time.monotonic() < end, "the up was over before it could be killed"
             assert child.poll() is None, "the up was over before it could be killed"
-            pulumi = tagged(OWNER, f"{me.pid}:{me.started}") if pulumi_too else ()
-            doomed = [*(identity for identity, _ in pulumi), me]
+            pulumi = [identity for identity, _ in tagged(OWNER, f"{me.pid}:{me.started}")]
             found = pending_in(state)
     finally:
-        for identity in doomed:
+        for identity in (*pulumi, me):
             identity.send(signal.SIGKILL)
         child.wait()
     return pending_in(state)
@@ -190,16 +189,6 @@ def test_an_up_that_was_killed_is_repaired_and_finished(provision: Provision, ev
     assert any(line.startswith("unlocked: process") for line in up.repaired)
     assert any("was cut off" in line for line in up.repaired)
     assert "pulumi.unlocked" in [event.name for event in events]
-    assert stack.up().none
-    assert stack.refresh().none
-
-
-def test_pulumi_without_its_command_is_ended_by_the_next_one(provision: Provision) -> None:
-    stack = provision("sage")
-    stack.preview()
-    killed_up(stack, pulumi_too=False)
-    up = stack.up()
-    assert any("whose command was killed" in line for line in up.repaired) or up.none
     assert stack.up().none
     assert stack.refresh().none
 
@@ -230,3 +219,24 @@ def test_a_lock_that_may_be_held_is_respected_until_a_person_says_otherwise(host
     assert path.exists()
     stack.cancel()
     assert not path.exists()
+
+
+def test_pulumi_whose_command_was_killed_is_ended_by_the_next_one(provision: Provision) -> None:
+    stack = provision("sage")
+    stack.preview()
+    dead = subprocess.Popen(["sleep", "60"])
+    gone = identify(dead.pid)
+    dead.kill()
+    dead.wait()
+    assert gone is not None
+    left = subprocess.Popen(["sleep", "60"], env={**os.environ, OWNER: f"{gone.pid}:{gone.started}"})
+    try:
+        path = lock(stack, left.pid)
+        repaired = stack.repair()
+        assert len(repaired) == 1
+        assert "whose command was killed, ended" in repaired[0]
+        assert not path.exists()
+        assert left.wait(5) == -signal.SIGINT
+    finally:
+        left.kill()
+        left.wait()

@@ -45,7 +45,7 @@ def _down(done: Provisioned) -> list[str]:
     name = f"{done.stack}-{done.environment}"
     if not done.operations:
         return [*_repaired(done), f"nothing of {name} was up"]
-    kept = [found.name for found in done.operations if found.operation == "same"]
+    kept = sorted(found.name for found in done.operations if found.operation == "same")
     stays = [f"kept with its data: {', '.join(kept)} (--data takes it away too)"] if kept else []
     return [*_repaired(done), f"{name} is down: {_summary(done)}", *stays]
 
