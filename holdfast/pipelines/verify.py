@@ -30,7 +30,7 @@ from holdfast.load.profile import load_profile
 from holdfast.pipelines.compose import EffectSource, StackFile, find_stack, open_desk
 from holdfast.pipelines.progress import Progress
 from holdfast.pipelines.targets import open_cluster
-from holdfast.pipelines.verify_gates import STREAM, judge_verify
+from holdfast.pipelines.verify_gates import STREAM, TARGET, judge_verify
 from holdfast.report.build import build_report
 from holdfast.report.model import Report
 from holdfast.report.write import write_report
@@ -79,6 +79,7 @@ def verify(options: VerifyOptions) -> tuple[Report, Path]:
     home = Home(run.path / "stack")
     try:
         with Progress(quiet=options.quiet) as progress:
+            run.timeline.point(TARGET, target=options.target)
             run.timeline.listen(progress)
             Verification(options, file, run, throwaway_target(options, file, home, run)).carry_out()
     finally:
@@ -171,6 +172,7 @@ class Verification:
             for _ in poll(began + RECOVERY_TIMEOUT, every=0.05):
                 after = self.target.successor(address)
                 if after and http_get(after.host, after.probe_port, path).status == 200:
+                    self.target.wait_ready({service: cast(Color, table.live(service))})  # and the edge knows it
                     return
             raise EnvironmentFailed(
                 f"{address.instance} was not ready within {RECOVERY_TIMEOUT:g} s after it was killed",

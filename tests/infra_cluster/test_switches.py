@@ -18,6 +18,7 @@ from holdfast.infra.program.model import switch_of
 from holdfast.infra.program.place import cluster_of, place_of
 from holdfast.infra.stack import load_stack, parse_stack
 from holdfast.infra.target import RouteTable
+from holdfast.infra.targets.cluster.switches import edge
 from holdfast.infra.targets.cluster.switches import gateway_api as gateway
 from holdfast.infra.targets.cluster.target import SWITCHES
 from holdfast.infra.targets.cluster.throwaway import throwaway
@@ -206,3 +207,16 @@ def test_a_gateway_is_reached_at_its_first_address_by_its_http_listener() -> Non
 def test_the_four_stacks_move_as_before() -> None:
     kinds = {name: switch_of(cluster_of(load_stack(name))) for name in ("sparkle", "agno", "macjarvis", "sage")}
     assert kinds == {"sparkle": "edge", "agno": "selector", "macjarvis": "selector", "sage": "selector"}
+
+
+def test_the_addresses_that_an_envoy_knows_are_read_from_its_text() -> None:
+    said = """\
+gateway-blue::observability_name::gateway-blue
+gateway-blue::default_priority::max_connections::8192
+gateway-blue::10.213.4.250:8080::cx_active::1
+gateway-blue::10.213.4.250:8080::health_flags::healthy
+gateway-blue::10.213.4.251:8080::health_flags::healthy
+gateway-blue-2::10.213.4.9:8080::health_flags::healthy
+"""
+    assert edge._hosts(said, "gateway-blue") == {"10.213.4.250", "10.213.4.251"}
+    assert edge._hosts(said, "gateway-green") == set()

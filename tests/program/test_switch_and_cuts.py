@@ -314,10 +314,11 @@ def test_the_color_is_what_the_service_says_else_the_one_that_has_all_the_weight
 
 
 def test_a_color_is_unseen_until_its_endpoints_are_there(place: Place) -> None:
-    assert place.switch.unseen("gateway", "green", 1) == "Service gateway-green has 0 of its 1 pods"
+    pod = "192.0.2.1"
+    assert place.switch.unseen("gateway", "green", [pod]) == "Service gateway-green has 0 of its 1 pods"
     place.endpoints("gateway-green", "green")
-    assert place.switch.unseen("gateway", "green", 1) == ""
-    assert place.switch.unseen("gateway", "green", 2) != ""
+    assert place.switch.unseen("gateway", "green", [pod]) == ""
+    assert place.switch.unseen("gateway", "green", [pod, "192.0.2.2"]) != ""
 
 
 @pytest.mark.parametrize(("field", "value"), [("weight", "many"), ("weight", -1), ("port", 0), ("name", "")])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GONE_S = 90.0
 """How long pods may take to end: their preStop sleep, their grace, and a busy kubelet."""
+ALIVE_S = 6.0
 IN_VAIN = (*pods.HOPELESS, "FailedCreate")
 
 
@@ -46,6 +47,21 @@ def wait_ready(target: ClusterTarget, placement: Placement) -> None:
     )
 
 
+def grow(target: ClusterTarget, placement: Placement, sizes: Mapping[str, int], *, gently: bool) -> None:
+    """Give the placed colors their sizes; `gently`: one pod after the other, each once the one before it answers.
+
+    A starting interpreter needs a core for a second, and the users of the live color must not feel it.
+    """
+    for service, color in placement.items():
+        size = sizes[service]
+        for count in range(1, size + 1) if gently else [size]:
+            if gently and len(target.addresses({service: color})) >= count:
+                continue  # it was begun before
+            target.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": count}}, under="scale")
+            if gently:
+                _wait_alive(target, service, color, count)
+
+
 def wait_ended(api: Api, placement: Placement) -> None:
     """Wait for Deployments of these colors that are ending: nothing can be made in their place before."""
     names = [f"{service}-{color}" for service, color in placement.items()]
@@ -68,6 +84,15 @@ def wait_gone(api: Api, place: Place, placement: Placement) -> None:
             return
 
 
+def _wait_alive(target: ClusterTarget, service: str, color: Color, count: int) -> None:
+    """Wait until so many pods answer at all; a pod that never does is `wait_ready`'s to judge."""
+    path = target.stack.release.health.path
+    for _ in poll(time.monotonic() + ALIVE_S, every=0.1):
+        found = target.addresses({service: color})
+        if sum(http_get(one.host, one.probe_port, path, timeout=0.5).status > 0 for one in found) >= count:
+            return
+
+
 def _unready(target: ClusterTarget, service: str, color: Color, rows: dict[str, int]) -> dict[str, str]:
     """The pods that are not ready often enough yet, and why; `rows` counts their answers in a row."""
     deployment = target.deployment(service, color)
@@ -79,7 +104,7 @@ def _unready(target: ClusterTarget, service: str, color: Color, rows: dict[str, 
     if len(found) < wanted:
         because = pods.not_created(deployment) or "they have not been made"
         unready[f"{service}-{color}"] = f"{because} ({len(found)} of {wanted} pods)"
-    if not unready and (unseen := target.switch.unseen(service, color, len(found))):
+    if not unready and (unseen := target.switch.unseen(service, color, [pods.address(pod) for pod in found])):
         unready[f"{service}-{color}"] = unseen
     return unready
 

@@ -83,25 +83,29 @@ class ClusterTarget:
     # -- the six verbs ---------------------------------------------------------------------------------------------
 
     def start(self, release: Release, placement: Placement, sizes: Mapping[str, int]) -> None:
-        """Have Pulumi make the colors, as large as wanted; no autoscaler changes a color from here to the switch."""
+        """Have Pulumi make the colors, as large as wanted; no autoscaler changes a color from here to the switch.
+
+        While a color is live the pods of the other come one after the other.
+        """
         self._refuse_stale()
         check_release(release)
         image = images.require(self.home, release)
-        wanted: Colors = {}
-        for service, color in placement.items():
-            size = max(sizes[service], self._size_of_live(service))
-            wanted.setdefault(service, {})[color] = _state(release, service, size, image)
+        sizes = {service: max(sizes[service], self._size_of_live(service)) for service in placement}
+        if self.place.one:
+            sizes = dict.fromkeys(sizes, 1)
         readiness.wait_ended(self.api, placement)
-        colors.write(self.api, self.place, wanted)
+        gently = bool(self.live().weights)
+        begun = {s: 0 if gently and self.deployment(s, c) is None else sizes[s] for s, c in placement.items()}
+        colors.write(self.api, self.place, _states(release, placement, begun, image))
         for service, color in placement.items():
             hold.keep(self.api, service, color)
         for color, services in _by_color(placement).items():
             self.provision.have_color(services, color)
-        for service, color in placement.items():
-            size = wanted[service][color].replicas if not self.place.one else 1
-            self.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": size}}, under="scale")
-            for one in OTHER:
-                autoscale.freeze(self.api, service, one, size)
+        for service in placement:
+            for color in OTHER:
+                autoscale.freeze(self.api, service, color, sizes[service])
+        readiness.grow(self, placement, sizes, gently=gently)
+        colors.write(self.api, self.place, _states(release, placement, sizes, image))
 
     def wait_ready(self, placement: Placement) -> None:
         """Probe every pod by its own address until each is ready several times in a row. Raises GateFailed."""
@@ -327,6 +331,11 @@ class ClusterTarget:
             if argv := command(self.plan(service)):
                 found = [pod for pod in pods.of_color(self.api, self.place, service, color) if pods.is_running(pod)]
                 pods.tell(self.api, [pods.name(pod) for pod in found], argv, service)
+
+
+def _states(release: Release, placement: Placement, sizes: Mapping[str, int], image: images.Image) -> Colors:
+    """What the placed colors get from a release."""
+    return {s: {color: _state(release, s, sizes[s], image)} for s, color in placement.items()}
 
 
 def _state(release: Release, service: str, size: int, image: images.Image) -> ColorState:

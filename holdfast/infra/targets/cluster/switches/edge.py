@@ -8,6 +8,7 @@ is woken again.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,17 +54,16 @@ class EdgeWeights:
             self._wake(routes)
         return bool(edges) and not late
 
-    def unseen(self, service: str, color: str, count: int) -> str:
-        """Why the edge could not yet lead to all pods of a color; empty when each Envoy knows so many of them.
+    def unseen(self, service: str, color: str, hosts: Collection[str]) -> str:
+        """Why the edge does not yet lead to exactly the pods of a color; empty when each Envoy knows these addresses.
 
         It finds them by DNS, whose answers are kept for seconds, also the answer that there are none.
         """
-        name = cluster_name(service, color)
         for pod in self._edges():
-            answer = http_get(pods.address(pod), ADMIN, f"/stats?filter=^cluster.{name}.membership_healthy")
-            known = answer.body.strip().rpartition(": ")[2]
-            if known != str(count):
-                return f"{pods.name(pod)} knows {known or 'none'} of its {count} pods"
+            answer = http_get(pods.address(pod), ADMIN, "/clusters")
+            known = _hosts(answer.body, cluster_name(service, color))
+            if known != set(hosts):
+                return f"{pods.name(pod)} knows {sorted(known) or 'none'} of its pods, which are at {sorted(hosts)}"
         return ""
 
     def drift(self) -> list[str]:
@@ -122,3 +122,9 @@ class EdgeWeights:
 def _has_taken(pod: Object, routes: RouteTable) -> bool:
     answer = http_get(pods.address(pod), ADMIN, "/stats?filter=rds.*version_text")
     return f'rds.holdfast.version_text: "{routes.serial}"' in answer.body
+
+
+def _hosts(said: str, cluster: str) -> set[str]:
+    """The addresses of a cluster, from Envoy's text about all of them: `NAME::HOST:PORT::what::value`, IPv4."""
+    lines = (line.split("::") for line in said.splitlines() if line.startswith(f"{cluster}::"))
+    return {parts[1].rpartition(":")[0] for parts in lines if ":" in parts[1]}

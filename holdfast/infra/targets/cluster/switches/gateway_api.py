@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,11 @@ class GatewayWeights:
             )
         )
 
-    def unseen(self, service: str, color: str, count: int) -> str:
+    def unseen(self, service: str, color: str, hosts: Collection[str]) -> str:
         """Why a Gateway could not yet lead to all pods of a color: the endpoints that it reads are not there."""
         slices = self.api.list("EndpointSlice", {"kubernetes.io/service-name": f"{service}-{color}"})
         ready = {address for piece in slices for address in _ready(piece)}
-        return "" if len(ready) >= count else f"Service {service}-{color} has {len(ready)} of its {count} pods"
+        return "" if ready >= set(hosts) else f"Service {service}-{color} has {len(ready)} of its {len(hosts)} pods"
 
     def drift(self) -> list[str]:
         """What somebody changed beside a release."""

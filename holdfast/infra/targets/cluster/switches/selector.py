@@ -6,6 +6,7 @@ The route table is written first, so that an operation that was cut off between 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from holdfast.infra.edge.routes import COLOR_HEADER
@@ -43,7 +44,7 @@ class Selectors:
             selectors.settled(self.api, service, color) for service in routes.weights if (color := routes.live(service))
         )
 
-    def unseen(self, service: str, color: str, count: int) -> str:
+    def unseen(self, service: str, color: str, hosts: Collection[str]) -> str:
         """Nothing: a Service that is led to a color finds its pods by itself."""
         return ""
 
