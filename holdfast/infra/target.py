@@ -238,6 +238,10 @@ class CanLock(Protocol):
         """Hold the lock; gives a fencing token higher than any before it and than `newer_than`. Raises Refused."""
         ...
 
+    def check(self) -> None:
+        """Raise when the lock was lost, or a newer operation has overtaken this one."""
+        ...
+
     def note(self, operation: str) -> None:
         """Say for all to see which operation is open, and where its journal is; empty: none is."""
         ...

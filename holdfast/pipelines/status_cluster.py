@@ -24,7 +24,12 @@ def cluster_status(target: ClusterTarget) -> StackStatus:
     """Look at a stack on a cluster; it changes nothing."""
     up = target.is_up()
     routes, kept = target.live(), colors.read(target.api)
-    operation, restore, trouble = None, "", [f"changed by hand: {found}" for found in (target.drift() if up else [])]
+    operation, restore, trouble, edge_url = None, "", [], ""
+    try:
+        edge_url = target.edge_url() if up else ""
+        trouble += [f"changed by hand: {found}" for found in (target.drift() if up else [])]
+    except HoldfastError as error:
+        trouble.append(str(error))
     if elsewhere := open_elsewhere(target):
         trouble.append(f"an operation is open elsewhere: {elsewhere}")
     try:
@@ -35,7 +40,7 @@ def cluster_status(target: ClusterTarget) -> StackStatus:
     return StackStatus(
         stack=target.stack.name,
         up=up,
-        edge_url=target.edge_url() if up else "",
+        edge_url=edge_url,
         services=[_service(target, name, routes, kept) for name in target.stack.services if routes.live(name)],
         units=[_unit(pod) for pod in target.api.list("Pod")],
         operation=operation,

@@ -31,10 +31,10 @@ def running_target(stack: str | None, home: str, *, parts: Sequence[str]) -> tup
     if where.target == "local":
         return file, _running_here(file, at, parts)
     target = open_cluster(file, at, where)
-    if not target.is_up():
+    if away := target.why_not_up(stores=STORES in parts):
         raise Refused(
             "the stack is not up",
-            because=f"{target.why_not_up()} ({shown(where)})",
+            because=f"{away} ({shown(where)})",
             way_out=f"holdfast up --target cluster --env {where.environment}, then this again",
         )
     return file, target

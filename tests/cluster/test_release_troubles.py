@@ -39,6 +39,8 @@ def live(was_up: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clu
     wanted = quick_cluster_stack(2, autoscale=SCALE)
     with cluster_sparkle(tmp_path_factory.mktemp("live"), releases, stack=wanted) as stack:
         stack.desk().deploy("v1")
+        for service, color in stack.placement().items():
+            assert bounds(stack, f"{service}-{color}") == (SCALE.least, SCALE.most)
         yield stack
 
 
@@ -78,11 +80,15 @@ def test_green_without_a_pod_after_the_switch_does_not_stop_the_way_back(stack: 
             if stack.chat().status_code == 200:
                 answered.append(time.monotonic())
 
+    left = stack.placement()
     begin = time.monotonic()
     user = threading.Thread(target=ask)
     user.start()
     assert stack.desk(schema=None, gate=None).rollback().state == "done"
     user.join(40)
+    assert stack.target.held_until(left), "what is left of green has no end"
+    for service, color in stack.placement().items():
+        assert bounds(stack, f"{service}-{color}") == (SCALE.least, SCALE.most)
     assert answered, "nobody answered again"
     print(f"first answer {answered[0] - begin:.2f} s after the rollback was asked for")
     assert answered[0] - begin < 3.0  # 0.5 s on a machine of its own: scripts/bench cluster_switch measures it
@@ -141,6 +147,8 @@ def test_a_second_operator_from_another_home_is_refused_during_a_release_and_in_
     assert other.desk(schema=AnySchema()).abort(set_aside=True).state == "set aside"
     assert stack.live() == before
     assert stack.target.noted() == ""
+    assert "nothing to roll back to" in refused(stack, "rollback").what
+    assert stack.last().outcome == "overtaken"
     for run in other.runs:
         run.close()
 

@@ -26,12 +26,28 @@ def locked(journal: Journal, target: Target, holder: str, *, take_over: bool = F
         with target.lock(holder, token - 1) as shared:
             journal.token = shared
             if not take_over:
+                _end_overtaken(journal, target)
                 _refuse_another_home(target.noted(), target.home)
             try:
                 yield shared
             finally:
                 with suppress(HoldfastError):  # what is noted too long is cleared by the next command of this home
                     note(target, journal.open_operation())
+
+
+def _end_overtaken(journal: Journal, target: Target) -> None:
+    """Close what another home has set aside and gone beyond: to go on with it, or back, would undo that home's release.
+
+    Within one home the routes never carry a newer token than the journal: an operation writes it before it acts.
+    """
+    operations = journal.operations()
+    newest = max((line.token for operation in operations for line in operation.lines), default=0)
+    if target.live().token <= newest:
+        return
+    for operation in operations:
+        if operation.outcome is None:
+            operation.fence(journal.token)
+            operation.finish("overtaken", because="another home has set it aside and released since")
 
 
 def note(target: Target, operation: Operation | None) -> None:

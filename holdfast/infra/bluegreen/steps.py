@@ -13,7 +13,7 @@ from holdfast.children import poll
 from holdfast.errors import EnvironmentFailed, GateFailed, GateUnknown, HoldfastError, Refused
 from holdfast.infra.bluegreen.context import Context, old_colors
 from holdfast.infra.stack import Color
-from holdfast.infra.target import CanDrain, CanHold, Placement, Target
+from holdfast.infra.target import CanDrain, CanHold, CanLock, Placement, Target
 from holdfast.timeline import now
 from holdfast.verdict import Outcome, Verdict, worst
 
@@ -37,6 +37,8 @@ def drop_expansion(context: Context) -> None:
     if any(line.step.startswith(("shift-", "switch")) for line in context.operation.lines):
         context.timeline.point("note", text="the expanded schema stays: the new color has had traffic")
         return
+    if isinstance(context.target, CanLock):
+        context.target.check()
     context.ports.schema.drop_expansion(context.plan.schema_before)
 
 
@@ -202,7 +204,7 @@ def hold_rolled_back_color(context: Context) -> None:
     """keep the color that was left for the hold window, so that going forward again is quick"""
     left = old_colors(context.plan)
     target = context.target
-    if isinstance(target, CanHold) and target.running(left):
+    if isinstance(target, CanHold):  # also when none of it runs now: what is left of it must have an end
         target.hold(left, time.time() + context.plan.hold_s)
 
 
@@ -255,6 +257,7 @@ def secure(target: Target, old: Placement) -> bool:
     if isinstance(target, CanHold):
         with suppress(EnvironmentFailed):  # it has just ended
             target.hold(old, None)
+        return target.running(old) and target.held_until(old) is None
     return target.running(old)
 
 

@@ -101,13 +101,13 @@ class ClusterProvision:
             way_out=f"see kubectl get all -n {self.place.namespace}",
         )
 
-    def away(self) -> str:
-        """What a release needs and is not ready, in words; empty when all is there."""
+    def away(self, *, stores: bool = True) -> str:
+        """What a release needs and is not ready, in words; empty when all is there. The way back needs no store."""
         if not self.exists():
             return f"there is no namespace {self.place.namespace}"
         workloads = {workload["metadata"]["name"]: workload for kind in WORKLOADS for workload in self.api.list(kind)}
         edge = [EDGE] if cluster_of(self.stack).edge else []
-        needed = [*edge, *(name for name in self.stack.stores if self._is_ours(name))]
+        needed = [*edge, *(name for name in self.stack.stores if stores and self._is_ours(name))]
         away = [name for name in needed if name not in workloads or not _ready(workloads[name])]
         return f"not ready: {', '.join(away)}" if away else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from holdfast.children import poll
-from holdfast.errors import GateFailed
+from holdfast.errors import GateFailed, Refused
 from holdfast.infra.probes import http_get
 from holdfast.infra.program.colored_service import COLOR
 from holdfast.infra.program.place import Place
@@ -63,12 +63,17 @@ def grow(target: ClusterTarget, placement: Placement, sizes: Mapping[str, int], 
 
 
 def wait_ended(api: Api, placement: Placement) -> None:
-    """Wait for Deployments of these colors that are ending: nothing can be made in their place before."""
+    """Wait for Deployments of these colors that are ending: nothing can be made in their place. Raises Refused."""
     names = [f"{service}-{color}" for service, color in placement.items()]
     for _ in poll(time.monotonic() + GONE_S, every=0.25):
         found = [api.find("Deployment", name) for name in names]
         if not any(one and "deletionTimestamp" in one["metadata"] for one in found):
             return
+    raise Refused(
+        f"{', '.join(names)} is still ending",
+        because=f"its pods have not ended within {GONE_S:g} s",
+        way_out="the same command again, in a minute",
+    )
 
 
 def wait_gone(api: Api, place: Place, placement: Placement) -> None:

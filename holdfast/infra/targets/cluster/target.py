@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from holdfast.children import poll
 from holdfast.errors import Refused
 from holdfast.infra.home import Home
 from holdfast.infra.probes import in_flight
@@ -76,9 +78,9 @@ class ClusterTarget:
         """Whether the namespace is there, and the edge and all stores of the stack are ready in it."""
         return not self.why_not_up()
 
-    def why_not_up(self) -> str:
+    def why_not_up(self, *, stores: bool = True) -> str:
         """What of the stack is not ready; empty when it is up."""
-        return self.provision.away()
+        return self.provision.away(stores=stores)
 
     # -- the six verbs ---------------------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ class ClusterTarget:
         self._refuse_stale()
         check_release(release)
         image = images.require(self.home, release)
-        sizes = {service: max(sizes[service], self._size_of_live(service)) for service in placement}
+        sizes = {service: max(1, sizes[service], self._size_of_live(service)) for service in placement}
         if self.place.one:
             sizes = dict.fromkeys(sizes, 1)
         readiness.wait_ended(self.api, placement)
@@ -101,10 +103,12 @@ class ClusterTarget:
             hold.keep(self.api, service, color)
         for color, services in _by_color(placement).items():
             self.provision.have_color(services, color)
-        for service in placement:
-            for color in OTHER:
-                autoscale.freeze(self.api, service, color, sizes[service])
+        relieved = {service: color for service, color in placement.items() if self.live().live(service)}
+        for service, color in relieved.items():
+            autoscale.freeze(self.api, service, OTHER[color], sizes[service])
         readiness.grow(self, placement, sizes, gently=gently)
+        for service, color in relieved.items():
+            autoscale.freeze(self.api, service, color, sizes[service])
         colors.write(self.api, self.place, _states(release, placement, sizes, image))
 
     def wait_ready(self, placement: Placement) -> None:
@@ -137,24 +141,18 @@ class ClusterTarget:
 
     def stop(self, placement: Placement) -> None:
         """Have Pulumi take the colors away and wait until their pods have ended; the other color scales as planned."""
-        self._refuse_stale()
-        self._check_lock()
-        routes = self.live()
-        for service, color in placement.items():
-            if routes.weights.get(service, {}).get(color, 0) > 0:
-                raise Refused(
-                    f"{service} {color} is live and is not stopped",
-                    because="the route table sends traffic to it",
-                    way_out="run `holdfast status`, then `holdfast resume` or `holdfast abort`",
-                )
+        self.check()
+        self._refuse_live(placement, "is not stopped")
+        self._wait_left()
         kept = colors.read(self.api)
         gone: Colors = {s: {c: kept[s][c]} for s, c in placement.items() if c in kept.get(s, {})}
         colors.write(self.api, self.place, {}, without=gone)
         there = {s: c for s, c in placement.items() if s in gone or self.deployment(s, c)}
+        for service, color in placement.items():
+            hold.keep(self.api, service, color)
         for color, services in _by_color(there).items():
             self.provision.take_color(services, color)
         for service, color in placement.items():
-            hold.keep(self.api, service, color)
             autoscale.thaw(self.api, service, OTHER[color], self.plan(service).autoscale)
         readiness.wait_gone(self.api, self.place, there)
 
@@ -221,6 +219,11 @@ class ClusterTarget:
         with self.lease.held(holder, newer_than=newer_than) as token:
             yield token
 
+    def check(self) -> None:
+        """Raise when the lock was lost, or a newer operation has overtaken this one: it changes nothing any more."""
+        self._refuse_stale()
+        self._check_lock()
+
     def note(self, operation: str) -> None:
         """Say on the cluster which operation is open, and in which home; empty: none is."""
         self.lease.note(operation)
@@ -235,6 +238,7 @@ class ClusterTarget:
 
     def drain(self, placement: Placement) -> None:
         """Announce the close in every pod; they still answer."""
+        self.check()
         self._tell(placement, lambda plan: plan.drain)
 
     def undrain(self, placement: Placement) -> None:
@@ -247,6 +251,9 @@ class ClusterTarget:
 
     def hold(self, placement: Placement, until: float | None) -> None:
         """Let the cluster end the colors at `until`, whoever runs then; meanwhile the other color scales as planned."""
+        self.check()
+        if until is not None:
+            self._refuse_live(placement, "is given no end")
         for service, color in placement.items():
             if until is None:
                 hold.keep(self.api, service, color)
@@ -316,6 +323,23 @@ class ClusterTarget:
     def _size_of_live(self, service: str) -> int:
         live = self.live().live(service)
         return self.size_of(service, live) if live else 0
+
+    def _refuse_live(self, placement: Placement, what: str) -> None:
+        routes = self.live()
+        for service, color in placement.items():
+            if routes.weights.get(service, {}).get(color, 0) > 0:
+                raise Refused(
+                    f"{service} {color} is live and {what}",
+                    because="the route table sends traffic to it",
+                    way_out="run `holdfast status`, then `holdfast resume` or `holdfast abort`",
+                )
+
+    def _wait_left(self) -> None:
+        """Wait a little for an edge that has not taken the routes yet, and so still leads to what is about to end."""
+        routes = self.live()
+        for _ in poll(time.monotonic() + self.stack.release.propagation_timeout_s, every=0.1):
+            if not routes.weights or self.switch.in_force(routes):
+                return
 
     def _refuse_stale(self) -> None:
         if self._token is not None:

@@ -59,7 +59,7 @@ class EdgeWeights:
 
         It finds them by DNS, whose answers are kept for seconds, also the answer that there are none.
         """
-        for pod in self._edges():
+        for pod in filter(pods.is_running, self._edges()):
             answer = http_get(pods.address(pod), ADMIN, "/clusters")
             known = _hosts(answer.body, cluster_name(service, color))
             if known != set(hosts):
