@@ -53,12 +53,18 @@ def stack(live: ClusterSparkle) -> Iterator[ClusterSparkle]:
 
 def settled(stack: ClusterSparkle) -> None:
     """Nothing is open or held, two pods of one color serve, as wide as planned."""
+    narrow(stack)
     stack.settle()
+    narrow(stack)  # the end of a release gives the autoscalers their choice again
+    stack.converged()
+    assert stack.target.noted() == ""
+
+
+def narrow(stack: ClusterSparkle) -> None:
+    """Two pods a service, and no choice for the autoscalers."""
     for service, color in stack.placement().items():
         autoscale.bound(stack.target.api, service, color, 2, 2)
         stack.target.api.patch("Deployment", f"{service}-{color}", {"spec": {"replicas": 2}}, under="scale")
-    stack.converged()
-    assert stack.target.noted() == ""
 
 
 def bounds(stack: ClusterSparkle, name: str) -> tuple[int, int]:
