@@ -166,9 +166,13 @@ def killed_up(stack: Provisioner) -> list[str]:
             pulumi = [identity for identity, _ in tagged(OWNER, f"{me.pid}:{me.started}")]
             found = pending_in(state)
     finally:
-        for identity in (*pulumi, me):
-            identity.send(signal.SIGKILL)
+        me.send(signal.SIGKILL)
         child.wait()
+        while left := [*pulumi, *(identity for identity, _ in tagged(OWNER, f"{me.pid}:{me.started}"))]:
+            for identity in left:
+                identity.send(signal.SIGKILL)
+                assert identity.wait(10)
+            pulumi = []
     return pending_in(state)
 
 
