@@ -166,13 +166,12 @@ def killed_up(stack: Provisioner) -> list[str]:
             pulumi = [identity for identity, _ in tagged(OWNER, f"{me.pid}:{me.started}")]
             found = pending_in(state)
     finally:
-        me.send(signal.SIGKILL)
+        for identity in (*pulumi, me):
+            identity.send(signal.SIGKILL)
         child.wait()
-        while left := [*pulumi, *(identity for identity, _ in tagged(OWNER, f"{me.pid}:{me.started}"))]:
-            for identity in left:
-                identity.send(signal.SIGKILL)
-                assert identity.wait(10)
-            pulumi = []
+        for identity in [*pulumi, *(one for one, _ in tagged(OWNER, f"{me.pid}:{me.started}"))]:
+            identity.send(signal.SIGKILL)  # one that was started meanwhile
+            assert identity.wait(10)
     return pending_in(state)
 
 
