@@ -187,7 +187,7 @@ def pending_in(state: Path) -> list[str]:
 def test_an_up_that_was_killed_is_repaired_and_finished(provision: Provision, events: list[Event]) -> None:
     stack = provision("sage")
     stack.preview()
-    assert killed_up(stack)
+    assert any(killed_up(stack) for _ in range(5))  # an object may be done between the look and the kill
     up = stack.up()
     assert any(line.startswith("unlocked: process") for line in up.repaired)
     assert any("was cut off" in line for line in up.repaired)
