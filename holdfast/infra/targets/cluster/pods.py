@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from holdfast.errors import EnvironmentFailed
+from holdfast.infra.automation.waiting import NOT_PULLED
 from holdfast.infra.program.colored_service import COLOR
 from holdfast.infra.program.place import Place
 from holdfast.infra.targets.cluster.api import Api, Object
 
-HOPELESS = (
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "ErrImageNeverPull",
-    "ErrImagePull",
-    "ImageInspectError",
-    "ImagePullBackOff",
-    "InvalidImageName",
-)
+HOPELESS = (*NOT_PULLED, "CreateContainerConfigError", "CreateContainerError")
 """Reasons of a container that waits and that waiting does not mend."""
 
 
